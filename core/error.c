@@ -48,15 +48,16 @@ int hx_error(int result, const char *fmt, ...)
 
 int hx_error_in(int result, const char *fmt, ...)
 {
-    char prefix[256], text[sizeof reason];
+    char prefix[256], text[sizeof reason + sizeof prefix + 2];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(prefix, sizeof prefix, fmt, args);
     va_end(args);
     flatten(prefix);
-    snprintf(text, sizeof text, "%s", reason[0] ? reason : hx_strerror(result));
-    snprintf(reason, sizeof reason, "%s: %s", prefix, text);
+    snprintf(text, sizeof text, "%s: %s", prefix, reason[0] ? reason : hx_strerror(result));
+    text[sizeof reason - 1] = '\0';
+    memcpy(reason, text, sizeof reason);
     return result;
 }
 

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one credential of a device that nobody configured: every signing key that a token in reach holds is a candidate;
+ * one with a certificate comes before bare ones, a valid certificate breaks a tie, and two that are left are an error
+ * that shows how to choose.
+ */
+#include "choice.h"
+
+#include "error.h"
+#include "log.h"
+
+#include <string.h>
+
+static void candidate_free(struct candidate *candidate)
+{
+    token_release(candidate->token);
+    object_free(&candidate->key);
+    free(candidate->address);
+}
+
+void choice_free(struct choice *choice)
+{
+    for (size_t i = 0; i < choice->count; i++)
+        candidate_free(&choice->candidate[i]);
+    free(choice->candidate);
+    pool_free(&choice->pool);
+    token_set_free(&choice->tokens);
+    hx_bytes_free(&choice->why);
+    *choice = (struct choice){ 0 };
+}
+
+static bool may_sign(const struct hx_object *info)
+{
+    return info->kind == HX_PRIVATE_KEY && !(info->flags & HX_RESTRICTED) &&
+           (!info->usage || info->usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE));
+}
+
+static int add_candidate(struct choice *choice, struct token *token, struct object *key, const struct object_list *list)
+{
+    AUTO_BYTES struct hx_bytes address = { 0 };
+    struct candidate *grown = realloc(choice->candidate, (choice->count + 1) * sizeof *grown);
+    int result;
+
+    if (!grown)
+        return hx_error(HX_E_NO_MEMORY, "out of memory");
+    choice->candidate = grown;
+    if ((result = object_address(token, key, list, &address)))
+        return result;
+    grown[choice->count++] =
+        (struct candidate){ .token = token_retain(token), .key = *key, .address = (char *)address.data };
+    *key = (struct object){ 0 };
+    address.data = NULL;
+    return HX_OK;
+}
+
+static int add_token(struct hx *ctx, struct choice *choice, struct token *token)
+{
+    AUTO_OBJECTS struct object_list list = { 0 };
+    AUTO_OBJECTS struct object_list taken = { 0 };
+    struct hx_object want = { .kind = HX_PRIVATE_KEY };
+    int result = object_list(ctx, token, &want, &list);
+
+    for (size_t i = 0; i < list.count && !result; i++) {
+        struct object copy = { 0 };
+
+        if (!may_sign(&list.object[i].info))
+            continue;
+        if (!(result = object_copy(&copy, &list.object[i].info)))
+            result = add_candidate(choice, token, &copy, &list);
+        object_free(&copy);
+    }
+    return result ? result : pool_add_token(&choice->pool, ctx, token);
+}
+
+/* With no INI: does a token that fails like this stand aside?  One that is not there, or not for this user. */
+static bool stands_aside(int result)
+{
+    return result == HX_E_NOT_FOUND || result == HX_E_ACCESS || result == HX_E_LOGIN;
+}
+
+static int scan_problem(const struct hx *ctx, const struct token_set *set)
+{
+    for (size_t i = 0; i < set->problems && !ctx->configured; i++)
+        if (!stands_aside(set->problem[i].result))
+            return hx_error(set->problem[i].result, "%s", set->problem[i].reason);
+    return HX_OK;
+}
+
+static int collect(struct hx *ctx, struct choice *choice)
+{
+    int result = context_tokens(ctx, &choice->tokens);
+
+    if (!result)
+        result = scan_problem(ctx, &choice->tokens);
+    for (size_t i = 0; i < choice->tokens.count && !result; i++) {
+        struct token *token = choice->tokens.token[i];
+
+        if (!(result = add_token(ctx, choice, token)) || ctx->configured || !stands_aside(result))
+            continue;
+        result = result == HX_E_NOT_FOUND ? HX_OK : token_set_problem(&choice->tokens, token_name(token), result);
+    }
+    return result ? result : pool_add_directory(&choice->pool, ctx);
+}
+
+static int public_of(struct hx *ctx, struct candidate *candidate, struct hx_bytes *ret)
+{
+    AUTO_KEY struct hx_key *key = NULL;
+    int result = object_spki(ctx, candidate->token, &candidate->key, ret);
+
+    if (result != HX_E_UNSUPPORTED && result != HX_E_NOT_FOUND)
+        return result;
+    if ((result = key_open_object(ctx, candidate->token, &candidate->key, candidate->address, &key)))
+        return result;
+    return hx_key_public(key, ret) ? HX_E_UNSUPPORTED : HX_OK;
+}
+
+static int pair(struct hx *ctx, struct choice *choice)
+{
+    int result = HX_OK;
+
+    for (size_t i = 0; i < choice->count && !result; i++) {
+        AUTO_BYTES struct hx_bytes spki = { 0 };
+
+        result = public_of(ctx, &choice->candidate[i], &spki);
+        if (!result)
+            choice->candidate[i].leaf = pool_leaf(&choice->pool, &spki);
+        else if (result != HX_E_LOST && result != HX_E_NO_MEMORY) {
+            hx_log(LOG_INFO, "'%s': %s", choice->candidate[i].address, hx_last_error());
+            result = HX_OK;
+        }
+    }
+    return result;
+}
+
+enum rank { BARE, CERTIFIED, VALID };
+
+static enum rank rank_of(const struct candidate *candidate)
+{
+    if (!candidate->leaf)
+        return BARE;
+    return certificate_problem(candidate->leaf) ? CERTIFIED : VALID;
+}
+
+static size_t count_rank(const struct choice *choice, enum rank least, const struct candidate **ret)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < choice->count; i++)
+        if (rank_of(&choice->candidate[i]) >= least) {
+            *ret = &choice->candidate[i];
+            count++;
+        }
+    return count;
+}
+
+static int nothing_found(const struct hx *ctx, const struct choice *choice)
+{
+    AUTO_BYTES struct hx_bytes text = { 0 };
+
+    bytes_text(&text, "");
+    for (size_t i = 0; i < choice->tokens.count; i++)
+        bytes_printf(&text, "%s'%s'", i ? ", " : "; looked on token ", token_name(choice->tokens.token[i]));
+    for (size_t i = 0; i < choice->tokens.problems; i++)
+        bytes_printf(&text, "; passed over: %s", choice->tokens.problem[i].reason);
+    return hx_error(HX_E_NOT_FOUND,
+                    "no credential: no token holds a key that can sign%s; make one with `hsmux key generate`%s",
+                    text.data ? (char *)text.data : "", ctx->configured ? "" : ", or name a token in the configuration");
+}
+
+static int ambiguous(const struct hx *ctx, const struct choice *choice, enum rank least)
+{
+    AUTO_BYTES struct hx_bytes text = { 0 };
+
+    for (size_t i = 0; i < choice->count; i++)
+        if (rank_of(&choice->candidate[i]) >= least)
+            bytes_printf(&text, "%s'%s'", text.len ? ", " : "", choice->candidate[i].address);
+    bytes_printf(&text, "; choose one in '%s' with the lines:", ctx->config->path);
+    for (size_t i = 0, n = 0; i < choice->count; i++)
+        if (rank_of(&choice->candidate[i]) >= least)
+            bytes_printf(&text, "%s [credential] key = %s", n++ ? " or" : "", choice->candidate[i].address);
+    return hx_error(HX_E_AMBIGUOUS, "more than one credential: %s", text.data ? (char *)text.data : "");
+}
+
+static int choose(const struct hx *ctx, struct choice *choice)
+{
+    const struct candidate *one = NULL;
+    size_t certified = count_rank(choice, CERTIFIED, &one);
+
+    if (certified == 1) {
+        choice->chosen = one;
+        return bytes_text(&choice->why,
+                          choice->count == 1 ? "the only key that can sign" : "the only key with a certificate");
+    }
+    if (certified > 1) {
+        if (count_rank(choice, VALID, &one) != 1)
+            return ambiguous(ctx, choice, CERTIFIED);
+        choice->chosen = one;
+        return bytes_text(&choice->why, "the only key with a certificate that is valid now");
+    }
+    if (choice->count > 1)
+        return ambiguous(ctx, choice, BARE);
+    if (!choice->count)
+        return nothing_found(ctx, choice);
+    choice->chosen = &choice->candidate[0];
+    return bytes_text(&choice->why, "the only key that can sign; it has no certificate");
+}
+
+int choice_make(struct hx *ctx, struct choice *ret)
+{
+    int result;
+
+    if ((result = collect(ctx, ret)) || (result = pair(ctx, ret)))
+        return result;
+    return choose(ctx, ret);
+}

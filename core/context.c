@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A context: one configuration, and the tokens that it names or, if it names none, that are there. */
+#include "context.h"
+
+#include "error.h"
+#include "login.h"
+
+#include <string.h>
+
+static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct hx *all;
+
+const char *hx_version(void)
+{
+    return HSMUX_VERSION;
+}
+
+static void destroy(struct hx *ctx)
+{
+    struct slot *slot, *next;
+    struct proof *proof, *next_proof;
+
+    for (slot = ctx->slots; slot; slot = next) {
+        next = slot->next;
+        token_release(slot->token);
+        free(slot->name);
+        free(slot);
+    }
+    for (proof = ctx->proofs; proof; proof = next_proof) {
+        next_proof = proof->next;
+        hx_bytes_free(&proof->ref);
+        hx_bytes_free(&proof->spki);
+        free(proof);
+    }
+    config_free(ctx->config);
+    free(ctx);
+}
+
+struct hx *context_retain(struct hx *ctx)
+{
+    atomic_fetch_add(&ctx->refs, 1);
+    return ctx;
+}
+
+void hx_free(struct hx *ctx)
+{
+    if (!ctx || atomic_fetch_sub(&ctx->refs, 1) != 1)
+        return;
+    pthread_mutex_lock(&all_mutex);
+    for (struct hx **at = &all; *at; at = &(*at)->next)
+        if (*at == ctx) {
+            *at = ctx->next;
+            break;
+        }
+    pthread_mutex_unlock(&all_mutex);
+    destroy(ctx);
+}
+
+void token_unref(struct token **token)
+{
+    token_release(*token);
+}
+
+static struct slot *find_slot(struct hx *ctx, const char *name)
+{
+    for (struct slot *slot = ctx->slots; slot; slot = slot->next)
+        if (!strcmp(slot->name, name))
+            return slot;
+    return NULL;
+}
+
+/* Takes token over.  One that is there already keeps its name. */
+static int add_slot(struct hx *ctx, const char *name, struct token *token)
+{
+    struct slot **at, *made = calloc(1, sizeof *made);
+
+    if (!made || !(made->name = string_copy(name))) {
+        free(made);
+        token_release(token);
+        return hx_error(HX_E_NO_MEMORY, "out of memory");
+    }
+    made->token = token;
+    pthread_mutex_lock(&ctx->mutex);
+    for (at = &ctx->slots; *at && (*at)->token != token; at = &(*at)->next)
+        ;
+    if (!*at) {
+        *at = made;
+        made = NULL;
+    }
+    pthread_mutex_unlock(&ctx->mutex);
+    if (made) {
+        token_release(token);
+        free(made->name);
+        free(made);
+    }
+    return HX_OK;
+}
+
+static int add_configured(struct hx *ctx, const struct section *section)
+{
+    const char *word = section_get(section, "plugin");
+    struct plugin *plugin;
+    struct host *host;
+    struct token *token;
+    int result;
+
+    if ((result = plugin_load(word, &plugin)))
+        return config_error(ctx->config, section->line, "[token %s]: %s", section->name, hx_last_error());
+    if ((result = host_new(plugin, section->name, ctx->config, section, &host)) ||
+        (result = token_get(host, NULL, NULL, &token)))
+        return result;
+    return add_slot(ctx, section->name, token);
+}
+
+static int add_all_configured(struct hx *ctx)
+{
+    int result = HX_OK;
+
+    for (const struct section *s = ctx->config->sections; s && !result; s = s->next)
+        if (!strcmp(s->kind, "token")) {
+            ctx->configured = true;
+            result = add_configured(ctx, s);
+        }
+    return result;
+}
+
+int hx_new(const char *path, struct hx **ret)
+{
+    struct hx *ctx = calloc(1, sizeof *ctx);
+    int result;
+
+    if (!ctx)
+        return hx_error(HX_E_NO_MEMORY, "out of memory");
+    atomic_init(&ctx->refs, 1);
+    pthread_mutex_init(&ctx->mutex, NULL);
+    if ((result = login_prepare()) || (result = config_read(path, &ctx->config)) || (result = add_all_configured(ctx))) {
+        destroy(ctx);
+        return result;
+    }
+    pthread_mutex_lock(&all_mutex);
+    ctx->next = all;
+    all = ctx;
+    pthread_mutex_unlock(&all_mutex);
+    *ret = ctx;
+    return HX_OK;
+}
+
+void context_fork_prepare(void)
+{
+    pthread_mutex_lock(&all_mutex);
+    for (struct hx *ctx = all; ctx; ctx = ctx->next)
+        pthread_mutex_lock(&ctx->mutex);
+}
+
+void context_fork_parent(void)
+{
+    for (struct hx *ctx = all; ctx; ctx = ctx->next)
+        pthread_mutex_unlock(&ctx->mutex);
+    pthread_mutex_unlock(&all_mutex);
+}
+
+void context_fork_child(void)
+{
+    for (struct hx *ctx = all; ctx; ctx = ctx->next)
+        pthread_mutex_init(&ctx->mutex, NULL);
+    pthread_mutex_init(&all_mutex, NULL);
+}
+
+void token_set_free(struct token_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        token_release(set->token[i]);
+    for (size_t i = 0; i < set->problems; i++) {
+        free(set->problem[i].name);
+        free(set->problem[i].reason);
+    }
+    free(set->token);
+    free(set->problem);
+    *set = (struct token_set){ 0 };
+}
+
+int token_set_problem(struct token_set *set, const char *name, int result)
+{
+    struct problem *grown = realloc(set->problem, (set->problems + 1) * sizeof *grown);
+
+    if (!grown)
+        return hx_error(HX_E_NO_MEMORY, "out of memory");
+    set->problem = grown;
+    grown[set->problems++] = (struct problem){ string_copy(name), string_copy(hx_last_error()), result };
+    return HX_OK;
+}
+
+struct search {
+    struct hx *ctx;
+    struct token_set *set;
+    const char *only; /* the one plugin that matters; NULL: all */
+};
+
+static int add_found(struct hx *ctx, struct plugin *plugin, const char *name, const char *serial)
+{
+    AUTO_BYTES struct hx_bytes secret = { 0 };
+    struct host *host;
+    struct token *token;
+    int result;
+
+    if ((result = bytes_printf(&secret, "hsmux.%s", name)) || (result = host_new(plugin, name, NULL, NULL, &host)) ||
+        (result = token_get(host, serial, (char *)secret.data, &token)))
+        return result;
+    return add_slot(ctx, name, token);
+}
+
+static bool is_plugin_name(const char *name)
+{
+    struct plugin *plugin;
+
+    return !strpbrk(name, "/.") && !plugin_load(name, &plugin);
+}
+
+/* A token is called by its label, unless that is taken or would pass for a plugin's own token. */
+static int add_scanned(struct search *search, struct plugin *plugin, const struct token_facts *facts)
+{
+    const char *name = facts->label;
+    bool taken;
+
+    if (facts->flags & HX_TOKEN_BLANK)
+        return HX_OK;
+    pthread_mutex_lock(&search->ctx->mutex);
+    for (struct slot *slot = search->ctx->slots; slot && facts->serial; slot = slot->next)
+        if (slot->token->host->plugin == plugin && slot->token->serial && !strcmp(slot->token->serial, facts->serial)) {
+            pthread_mutex_unlock(&search->ctx->mutex);
+            return HX_OK;
+        }
+    taken = !name || !*name || find_slot(search->ctx, name);
+    pthread_mutex_unlock(&search->ctx->mutex);
+    if (taken || is_plugin_name(name))
+        name = facts->serial ? facts->serial : plugin->table.name;
+    return add_found(search->ctx, plugin, name, facts->serial);
+}
+
+static int scan_plugin(struct search *search, struct plugin *plugin)
+{
+    AUTO_TOKENS struct token_list found = { 0 };
+    struct host *host;
+    int result;
+
+    for (const struct hx_option *o = plugin->table.options; o && o->name; o++)
+        if (o->flags & HX_REQUIRED)
+            return HX_OK; /* it is for those who configure it */
+    if (!plugin->table.scan)
+        return add_found(search->ctx, plugin, plugin->table.name, NULL);
+    if ((result = host_new(plugin, plugin->table.name, NULL, NULL, &host)))
+        return result;
+    result = scan_host(host, &found);
+    host_free(host);
+    for (size_t i = 0; i < found.count && !result; i++)
+        result = add_scanned(search, plugin, &found.token[i]);
+    return result == HX_E_NOT_FOUND ? HX_OK : result;
+}
+
+static int search_plugin(void *arg, const char *path, struct plugin *plugin, int result)
+{
+    struct search *search = arg;
+    const char *name = plugin ? plugin->table.name : path;
+
+    if (!result)
+        result = scan_plugin(search, plugin);
+    return result ? token_set_problem(search->set, name, result) : HX_OK;
+}
+
+static int snapshot(struct hx *ctx, struct token_set *set)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&ctx->mutex);
+    for (const struct slot *slot = ctx->slots; slot; slot = slot->next)
+        count++;
+    set->token = calloc(count + 1, sizeof *set->token);
+    for (const struct slot *slot = ctx->slots; slot && set->token; slot = slot->next)
+        set->token[set->count++] = token_retain(slot->token);
+    pthread_mutex_unlock(&ctx->mutex);
+    return set->token ? HX_OK : hx_error(HX_E_NO_MEMORY, "out of memory");
+}
+
+int context_tokens(struct hx *ctx, struct token_set *ret)
+{
+    AUTO_TOKEN_SET struct token_set set = { 0 };
+    struct search search = { ctx, &set, NULL };
+    int result = HX_OK;
+
+    if (!ctx->configured)
+        result = plugin_each(search_plugin, &search);
+    if (result || (result = snapshot(ctx, &set)))
+        return result;
+    *ret = set;
+    set = (struct token_set){ 0 };
+    return HX_OK;
+}
+
+int context_token_known(struct hx *ctx, const char *name, struct token **ret)
+{
+    struct plugin *plugin;
+    struct slot *slot;
+    int result;
+
+    pthread_mutex_lock(&ctx->mutex);
+    slot = find_slot(ctx, name);
+    if (slot)
+        *ret = token_retain(slot->token);
+    pthread_mutex_unlock(&ctx->mutex);
+    if (slot)
+        return HX_OK;
+    if (ctx->configured)
+        return hx_error(HX_E_CONFIG, "no [token %s] in '%s'", name, ctx->config->path);
+    if (strpbrk(name, "/.") || plugin_load(name, &plugin) || plugin->table.scan)
+        return hx_error(HX_E_NOT_FOUND, "no token '%s'", name);
+    if ((result = add_found(ctx, plugin, name, NULL)))
+        return result;
+    return context_token_known(ctx, name, ret);
+}
+
+static int list_names(int result, const char *what, const struct token_set *set)
+{
+    AUTO_BYTES struct hx_bytes text = { 0 };
+
+    bytes_text(&text, "");
+    for (size_t i = 0; i < set->count; i++)
+        bytes_printf(&text, "%s'%s'", i ? ", " : "", token_name(set->token[i]));
+    for (size_t i = 0; i < set->problems; i++)
+        bytes_printf(&text, "; %s", set->problem[i].reason);
+    return hx_error(result, "%s; there are: %s", what, text.len ? (char *)text.data : "none");
+}
+
+int context_token(struct hx *ctx, const char *name, struct token **ret)
+{
+    AUTO_TOKEN_SET struct token_set set = { 0 };
+    int result;
+
+    if (name && (result = context_token_known(ctx, name, ret)) != HX_E_NOT_FOUND)
+        return result;
+    if ((result = context_tokens(ctx, &set)))
+        return result;
+    if (name) {
+        AUTO_BYTES struct hx_bytes what = { 0 };
+
+        if (!context_token_known(ctx, name, ret))
+            return HX_OK;
+        bytes_printf(&what, "no token '%s'", name);
+        return list_names(HX_E_NOT_FOUND, what.data ? (char *)what.data : "", &set);
+    }
+    if (set.count != 1)
+        return list_names(set.count ? HX_E_AMBIGUOUS : HX_E_NOT_FOUND,
+                          set.count ? "more than one token, name one" : "no token", &set);
+    *ret = token_retain(set.token[0]);
+    return HX_OK;
+}

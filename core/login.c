@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When may a PIN be sent?  A page shared by all forked processes has a row for each (token, PIN) that was ever tried. A
+ * row is claimed by compare-and-swap before the PIN is sent, so that of many workers one tries and the others wait for
+ * what it learns.  A refused PIN is never sent again by us, and the file of refused PINs says so to the next process.
+ */
+#include "login.h"
+
+#include "encode.h"
+#include "error.h"
+#include "refused.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum state { FREE, TRYING, GOOD, UNKNOWN, REFUSED, REFUSED_AND_KEPT };
+
+struct row {
+    _Atomic uint64_t tag; /* 0: nobody's yet; never changes again */
+    _Atomic uint32_t state;
+    _Atomic int32_t owner; /* the process that is TRYING */
+};
+
+#define ROWS 255
+#define WAIT_MS 10000 /* longer than a vendor's C_Login */
+
+struct page {
+    unsigned char salt[16];
+    struct row row[ROWS];
+};
+
+static struct page *page;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void map_page(void)
+{
+    void *made = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (made == MAP_FAILED)
+        return;
+    page = made;
+    RAND_bytes_ex(encode_libctx(), page->salt, sizeof page->salt, 0);
+}
+
+int login_prepare(void)
+{
+    pthread_once(&once, map_page);
+    return page ? HX_OK : hx_error(HX_E_NO_MEMORY, "out of memory: no shared page");
+}
+
+static int tag_of(const char *serial, const void *pin, size_t len, uint64_t *ret)
+{
+    AUTO_BYTES struct hx_bytes text = { 0 };
+    unsigned char hash[32];
+    int result;
+
+    if ((result = bytes_append(&text, page->salt, sizeof page->salt)) ||
+        (result = bytes_append(&text, serial, strlen(serial) + 1)) || (result = bytes_append(&text, pin, len)))
+        return result;
+    if (EVP_Q_digest(encode_libctx(), "SHA256", NULL, text.data, text.len, hash, NULL) != 1)
+        return hx_error(HX_E_NO_MEMORY, "out of memory");
+    memcpy(ret, hash, sizeof *ret);
+    *ret |= 1; /* 0 means that the row is nobody's */
+    return HX_OK;
+}
+
+/* The tag's row, new or old; NULL when the page is full. */
+static struct row *find_row(uint64_t tag)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        uint64_t there = 0;
+
+        if (atomic_compare_exchange_strong(&page->row[i].tag, &there, tag) || there == tag)
+            return &page->row[i];
+    }
+    return NULL;
+}
+
+static bool take(struct row *row, uint32_t from)
+{
+    if (!atomic_compare_exchange_strong(&row->state, &from, TRYING))
+        return false;
+    atomic_store(&row->owner, getpid());
+    return true;
+}
+
+/* A process that died while it was trying has left the row: whoever sees it first goes on in its place. */
+static bool inherit(struct row *row)
+{
+    int32_t owner = atomic_load(&row->owner);
+
+    if (owner <= 0 || owner == getpid() || !kill(owner, 0) || errno != ESRCH)
+        return false;
+    return atomic_compare_exchange_strong(&row->owner, &owner, getpid());
+}
+
+static void nap(long ms)
+{
+    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+static int refused_before(void)
+{
+    return hx_error(HX_E_PIN,
+                    "this PIN was refused before and is not sent again: correct it, or say `hsmux login TOKEN`");
+}
+
+/* Returns 0 when the row is ours to try, else HX_E_PIN or HX_E_BUSY. */
+static int claim(struct row *row, const char *serial, const void *pin, size_t len)
+{
+    for (int waited = 0; waited < WAIT_MS; waited += 5) {
+        uint32_t state = atomic_load(&row->state);
+        bool kept = false;
+
+        switch (state) {
+        case REFUSED:
+            return refused_before();
+        case REFUSED_AND_KEPT: /* a person may have struck it out of the file */
+            if (refused_has(serial, pin, len, &kept) || !kept)
+                return refused_before();
+            if (take(row, state))
+                return HX_OK;
+            break;
+        case TRYING:
+            if (inherit(row))
+                return HX_OK;
+            nap(5);
+            break;
+        default:
+            if (take(row, state))
+                return HX_OK;
+        }
+    }
+    return hx_error(HX_E_BUSY, "another process has been logging in for %d s", WAIT_MS / 1000);
+}
+
+static void settle(struct row *row, uint32_t state)
+{
+    atomic_store(&row->owner, 0);
+    atomic_store(&row->state, state);
+}
+
+int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg)
+{
+    struct row *row;
+    bool kept;
+    uint64_t tag = 0;
+    int result;
+
+    if ((result = login_prepare()) || (result = tag_of(serial, pin, len, &tag)))
+        return result;
+    row = find_row(tag);
+    if (!row)
+        return hx_error(HX_E_PIN, "too many PINs were tried: restart the program");
+    if ((result = claim(row, serial, pin, len)))
+        return result;
+    if (refused_has(serial, pin, len, &kept)) {
+        settle(row, REFUSED_AND_KEPT);
+        return refused_before();
+    }
+    result = try(arg);
+    if (result == HX_E_PIN)
+        settle(row, refused_add(serial, pin, len) ? REFUSED_AND_KEPT : REFUSED);
+    else
+        settle(row, result ? UNKNOWN : GOOD);
+    return result;
+}
+
+void login_forget(const char *serial)
+{
+    /* Which rows are this token's cannot be told from their tags: all may be tried once more. */
+    refused_forget(serial);
+    for (size_t i = 0; page && i < ROWS; i++) {
+        uint32_t refused = REFUSED, kept = REFUSED_AND_KEPT;
+
+        if (!atomic_compare_exchange_strong(&page->row[i].state, &refused, UNKNOWN))
+            atomic_compare_exchange_strong(&page->row[i].state, &kept, UNKNOWN);
+    }
+}

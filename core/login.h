@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When may a PIN be sent?  The memory of refused PINs, shared by forked processes and kept over restarts. */
+#ifndef LOGIN_H
+#define LOGIN_H
+
+#include "bytes.h"
+
+/* Makes the shared page; before any fork, so before any token. */
+int login_prepare(void);
+
+/* Sends the PIN by try(arg) unless it was refused before; serial names the token.  One attempt at a time for each PIN
+ * among all forked processes.  HX_E_PIN: refused, now or earlier; the reason says which. */
+typedef int login_try(void *arg);
+int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg);
+
+/* Forgets what was refused on this token: a person has logged in. */
+void login_forget(const char *serial);
+
+#endif

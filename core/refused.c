@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file of refused PINs: "refused" in $STATE_DIRECTORY or the state directory, mode 0600.  One line for the salt,
+ * then a line for each: a hash of the serial number, and a slow salted hash of serial number and PIN. */
+#include "refused.h"
+
+#include "bytes.h"
+#include "encode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/rand.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define LINES_MAX 64
+#define HASH_HEX 64 /* SHA-256 in hex */
+#define ROUNDS 20000 /* about 5 ms: a PIN has few digits, and whoever reads this file should not get it for free */
+
+struct list {
+    char salt[HASH_HEX + 1];
+    size_t count;
+    struct {
+        char serial[HASH_HEX + 1], pin[HASH_HEX + 1];
+    } line[LINES_MAX];
+};
+
+/* The directory, open; locked when it is to be written. */
+static int open_directory(bool write)
+{
+    const char *state = secure_getenv("STATE_DIRECTORY"); /* systemd separates several by colons */
+    AUTO_FREE char *first = state && *state ? strndup(state, strcspn(state, ":")) : string_copy(HSMUX_STATEDIR);
+    int fd;
+
+    if (!first)
+        return -1;
+    if (write && mkdir(first, 0700) && errno != EEXIST)
+        return -1;
+    fd = open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, write ? LOCK_EX : LOCK_SH)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool is_hash(const char *text)
+{
+    return strlen(text) == HASH_HEX && strspn(text, "0123456789ABCDEF") == HASH_HEX;
+}
+
+/* A file of another owner or mode, or with other text, counts as no file: it may be anybody's. */
+static bool read_list(int directory, struct list *ret)
+{
+    AUTO_FCLOSE FILE *file = NULL;
+    int fd = openat(directory, "refused", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 077 ||
+        !(file = fdopen(fd, "r"))) {
+        close(fd);
+        return false;
+    }
+    if (fscanf(file, "%64s", ret->salt) != 1 || !is_hash(ret->salt))
+        return false;
+    for (ret->count = 0; ret->count < LINES_MAX; ret->count++)
+        if (fscanf(file, "%64s %64s", ret->line[ret->count].serial, ret->line[ret->count].pin) != 2 ||
+            !is_hash(ret->line[ret->count].serial) || !is_hash(ret->line[ret->count].pin))
+            break;
+    return true;
+}
+
+static bool write_list(int directory, const struct list *list)
+{
+    int fd = openat(directory, ".refused.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    bool good;
+
+    if (!file) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    fprintf(file, "%s\n", list->salt);
+    for (size_t i = 0; i < list->count; i++)
+        fprintf(file, "%s %s\n", list->line[i].serial, list->line[i].pin);
+    good = !fflush(file) && !fsync(fd) && !ferror(file);
+    good = !fclose(file) && good;
+    if (!good || renameat(directory, ".refused.new", directory, "refused")) {
+        unlinkat(directory, ".refused.new", 0);
+        return false;
+    }
+    fsync(directory);
+    return true;
+}
+
+static bool to_text(const unsigned char *hash, char *ret)
+{
+    for (size_t i = 0; i < HASH_HEX / 2; i++)
+        snprintf(ret + 2 * i, 3, "%02X", hash[i]);
+    return true;
+}
+
+static bool hash_serial(const struct list *list, const char *serial, char *ret)
+{
+    AUTO_BYTES struct hx_bytes text = { 0 };
+    unsigned char hash[HASH_HEX / 2];
+
+    return !bytes_printf(&text, "%s %s", list->salt, serial) &&
+           EVP_Q_digest(encode_libctx(), "SHA256", NULL, text.data, text.len, hash, NULL) == 1 && to_text(hash, ret);
+}
+
+/* PBKDF2 (RFC 8018 §5.2) by EVP_KDF: PKCS5_PBKDF2_HMAC() fetches from the default library context. */
+static bool hash_pin(const struct list *list, const char *serial, const void *pin, size_t len, char *ret)
+{
+    AUTO_BYTES struct hx_bytes salt = { 0 };
+    AUTO_BYTES struct hx_bytes secret = { 0 };
+    unsigned char hash[HASH_HEX / 2];
+    unsigned rounds = ROUNDS;
+    EVP_KDF *kdf = EVP_KDF_fetch(encode_libctx(), "PBKDF2", NULL);
+    EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+    char digest[] = "SHA256";
+    bool good = ctx && !bytes_printf(&salt, "%s %s", list->salt, serial) && !bytes_append(&secret, pin, len);
+
+    if (good) {
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string("digest", digest, 0),
+            OSSL_PARAM_construct_uint("iter", &rounds),
+            OSSL_PARAM_construct_octet_string("salt", salt.data, salt.len),
+            OSSL_PARAM_construct_octet_string("pass", secret.data, secret.len),
+            OSSL_PARAM_construct_end(),
+        };
+
+        good = EVP_KDF_derive(ctx, hash, sizeof hash, params) == 1;
+    }
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    return good && to_text(hash, ret);
+}
+
+bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept)
+{
+    AUTO_CLOSE int directory = open_directory(false);
+    char token[HASH_HEX + 1], hash[HASH_HEX + 1];
+    struct list list;
+    bool hashed = false;
+
+    *ret_kept = directory >= 0 && read_list(directory, &list);
+    if (!*ret_kept || !hash_serial(&list, serial, token))
+        return false;
+    for (size_t i = 0; i < list.count; i++) {
+        if (strcmp(list.line[i].serial, token))
+            continue;
+        if (!hashed && !(hashed = hash_pin(&list, serial, pin, len, hash)))
+            return false;
+        if (!strcmp(list.line[i].pin, hash))
+            return true;
+    }
+    return false;
+}
+
+static bool new_salt(struct list *list)
+{
+    unsigned char salt[HASH_HEX / 2];
+
+    list->count = 0;
+    return RAND_bytes_ex(encode_libctx(), salt, sizeof salt, 0) == 1 && to_text(salt, list->salt);
+}
+
+bool refused_add(const char *serial, const void *pin, size_t len)
+{
+    AUTO_CLOSE int directory = open_directory(true);
+    struct list list;
+
+    if (directory < 0 || (!read_list(directory, &list) && !new_salt(&list)))
+        return false;
+    if (list.count == LINES_MAX) /* the oldest goes */
+        memmove(list.line, list.line + 1, --list.count * sizeof *list.line);
+    if (!hash_serial(&list, serial, list.line[list.count].serial) ||
+        !hash_pin(&list, serial, pin, len, list.line[list.count].pin))
+        return false;
+    list.count++;
+    return write_list(directory, &list);
+}
+
+void refused_forget(const char *serial)
+{
+    AUTO_CLOSE int directory = open_directory(true);
+    char token[HASH_HEX + 1];
+    struct list list;
+    size_t kept = 0;
+
+    if (directory < 0 || !read_list(directory, &list) || !hash_serial(&list, serial, token))
+        return;
+    for (size_t i = 0; i < list.count; i++)
+        if (strcmp(list.line[i].serial, token))
+            list.line[kept++] = list.line[i];
+    if (kept == list.count)
+        return;
+    list.count = kept;
+    write_list(directory, &list);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file of refused PINs: what outlives the process.  Holds salted, slow hashes only. */
+#ifndef REFUSED_H
+#define REFUSED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Was this PIN of this token written down?  *ret_kept: is there a file that could tell? */
+bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept);
+
+/* Writes it down; false when no directory is writable. */
+bool refused_add(const char *serial, const void *pin, size_t len);
+
+/* Strikes out all of this token's. */
+void refused_forget(const char *serial);
+
+#endif

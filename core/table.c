@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process-wide table of tokens, and what happens to it when the process forks or ends.
+ *
+ * Before a fork we wait, for a moment, until no thread is inside a plugin: the locks within a vendor's library cannot
+ * be mended in the child.  In the child every lock of ours is made anew, since its holder may not exist there, and
+ * every token counts as not open: what the parent opened is left alone.
+ */
+#include "context.h"
+#include "error.h"
+#include "token.h"
+
+#include <string.h>
+#include <time.h>
+
+#define QUIET_MS 500
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct token *list;
+static atomic_bool exiting;
+
+bool table_exiting(void)
+{
+    return atomic_load(&exiting);
+}
+
+static void init_locks(struct token *token)
+{
+    pthread_rwlockattr_t attr;
+
+    /* Whoever reopens a lost token must not starve behind a stream of callers. */
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&token->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&token->load_mutex, NULL);
+    pthread_mutex_init(&token->login_mutex, NULL);
+    pthread_mutex_init(&token->list_mutex, NULL);
+}
+
+static void before_fork(void)
+{
+    struct timespec deadline;
+
+    context_fork_prepare();
+    pthread_mutex_lock(&mutex);
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_nsec += QUIET_MS % 1000 * 1000000L;
+    deadline.tv_sec += QUIET_MS / 1000 + deadline.tv_nsec / 1000000000L;
+    deadline.tv_nsec %= 1000000000L;
+    for (struct token *token = list; token; token = token->next) {
+        /* A plugin that forks holds the read lock itself. */
+        token->quiet = !plugin_inside() && !pthread_rwlock_timedwrlock(&token->lock, &deadline);
+        pthread_mutex_lock(&token->list_mutex);
+    }
+}
+
+static void after_fork_in_parent(void)
+{
+    for (struct token *token = list; token; token = token->next) {
+        pthread_mutex_unlock(&token->list_mutex);
+        if (token->quiet)
+            pthread_rwlock_unlock(&token->lock);
+    }
+    pthread_mutex_unlock(&mutex);
+    context_fork_parent();
+}
+
+static void after_fork_in_child(void)
+{
+    pthread_mutex_init(&mutex, NULL);
+    for (struct token *token = list; token; token = token->next) {
+        init_locks(token);
+        token->handle = NULL;
+        token->loaded = NULL;
+        token->generation++;
+        token->failed_at = 0;
+    }
+    plugin_fork_child();
+    context_fork_child();
+}
+
+static void at_exit(void)
+{
+    atomic_store(&exiting, true);
+}
+
+static void register_handlers(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    atexit(at_exit);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static struct token *known(const struct host *host, const char *serial)
+{
+    for (struct token *token = list; token; token = token->next)
+        if (host_same(token->host, host) && same_text(token->serial, serial))
+            return token;
+    return NULL;
+}
+
+static void destroy(struct token *token)
+{
+    host_free(token->host);
+    free(token->serial);
+    free(token->secret_name);
+    hx_bytes_free(&token->pin);
+    free(token);
+}
+
+static struct token *make(struct host *host, const char *serial, const char *secret_name)
+{
+    struct token *token = calloc(1, sizeof *token);
+
+    if (!token)
+        return NULL;
+    token->serial = string_copy(serial);
+    token->secret_name = string_copy(secret_name);
+    if ((serial && !token->serial) || (secret_name && !token->secret_name)) {
+        destroy(token);
+        return NULL;
+    }
+    token->host = host;
+    token->generation = 1;
+    init_locks(token);
+    return token;
+}
+
+int token_get(struct host *host, const char *serial, const char *secret_name, struct token **ret)
+{
+    struct token *token;
+
+    pthread_once(&once, register_handlers);
+    pthread_mutex_lock(&mutex);
+    token = known(host, serial);
+    if (token) {
+        token->refs++;
+        host_free(host);
+    } else if ((token = make(host, serial, secret_name))) {
+        token->refs = 1;
+        token->next = list;
+        list = token;
+    }
+    pthread_mutex_unlock(&mutex);
+    if (!token) {
+        host_free(host);
+        return hx_error(HX_E_NO_MEMORY, "out of memory");
+    }
+    *ret = token;
+    return HX_OK;
+}
+
+struct token *token_retain(struct token *token)
+{
+    pthread_mutex_lock(&mutex);
+    token->refs++;
+    pthread_mutex_unlock(&mutex);
+    return token;
+}
+
+static bool unlink_last(struct token *token)
+{
+    struct token **at = &list;
+    bool last;
+
+    pthread_mutex_lock(&mutex);
+    last = --token->refs == 0;
+    while (last && *at != token)
+        at = &(*at)->next;
+    if (last)
+        *at = token->next;
+    pthread_mutex_unlock(&mutex);
+    return last;
+}
+
+void token_release(struct token *token)
+{
+    if (!token || !unlink_last(token))
+        return;
+    token_close(token);
+    destroy(token);
+}

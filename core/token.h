@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One token of the process-wide table: opened when first needed, reopened when lost, shared by all contexts. */
+#ifndef TOKEN_H
+#define TOKEN_H
+
+#include "bytes.h"
+#include "host.h"
+#include "scan.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct token;
+
+/* An object that is loaded on the token; a new one for each time the token was opened. */
+struct loaded {
+    struct loaded *next; /* the token's list, under its list_mutex */
+    struct loaded *before; /* what the parent of this process had loaded: never touched, freed with the key */
+    unsigned generation;
+    void *object;
+};
+
+struct token {
+    struct token *next; /* the table's list and the count, under the table's mutex */
+    unsigned refs;
+    struct host *host; /* plugin, options, name */
+    char *serial; /* which one, of several that the options reach; NULL: the only one */
+    char *secret_name; /* with no INI: the systemd credential that may hold the PIN; else NULL */
+
+    pthread_rwlock_t lock; /* read: a call runs; write: opening, closing */
+    void *handle; /* NULL: not open */
+    unsigned generation; /* which opening this is; counts forks too */
+    int64_t failed_at; /* when opening last failed, in ms; 0: it did not */
+    int failure; /* with this result and this reason */
+    char reason[256];
+
+    pthread_mutex_t load_mutex; /* loading objects */
+    pthread_mutex_t login_mutex; /* logging in, and the cached PIN */
+    _Atomic unsigned logins; /* how often it was done: a caller sees whether another was faster */
+    struct hx_bytes pin; /* fetched ahead, for when the file cannot be read any more */
+
+    pthread_mutex_t list_mutex;
+    struct loaded *loaded;
+    bool quiet; /* table.c: the lock is held while the process forks */
+};
+
+/* table.c */
+
+/* The token in the table, made if it is not there; the table takes host over, also when it fails.  serial and
+ * secret_name may be NULL. */
+int token_get(struct host *host, const char *serial, const char *secret_name, struct token **ret);
+struct token *token_retain(struct token *);
+void token_release(struct token *); /* NULL is allowed */
+
+/* The process is in exit(): the libraries under a plugin may be gone already, so no plugin is called any more. */
+bool table_exiting(void);
+
+/* token.c */
+
+const char *token_name(const struct token *);
+const struct hx_plugin *token_table(const struct token *);
+
+/* Fetches the PIN and maps the vendor's library, without touching a device.  A failure shows when the PIN is needed. */
+void token_prefetch(struct hx *, struct token *);
+
+/* Runs step(token, arg) with the token open and its lock held; logs in, reopens, waits as the result demands.
+ * ONCE: step changes the token, so it is not repeated when the token was lost in the middle. */
+typedef int token_step(struct token *, void *arg);
+enum token_call_flags { TOKEN_ONCE = 1 };
+int token_call(struct hx *, struct token *, token_step *step, void *arg, unsigned flags);
+
+/* What the token tells of itself now; inside a step.  Zero where the plugin cannot tell. */
+int token_describe(struct token *, struct token_list *ret);
+
+/* Sends this PIN, or NULL for the pinpad, on a person's word (hx_login). */
+int token_login_now(struct hx *, struct token *, const void *pin, size_t len);
+
+/* Closes the token; nobody uses it any more. */
+void token_close(struct token *);
+
+/* loaded.c */
+
+/* The object in slot, loaded in this opening of the token by load(token, arg, ret_object); inside a step. */
+typedef int token_load(struct token *, void *arg, void **ret_object);
+int token_object(struct token *, _Atomic(struct loaded *) *slot, token_load *load, void *arg, void **ret_object);
+/* Unloads what slot holds, unless it is the parent's. */
+void token_drop(struct token *, _Atomic(struct loaded *) *slot);
+
+/* sink.c: where results go. */
+struct sink {
+    struct hx_out api; /* first */
+    struct hx_bytes bytes;
+};
+void sink_init(struct sink *);
+void sink_free(struct sink *);
+#define AUTO_SINK CLEANUP(sink_free)
+
+#endif
