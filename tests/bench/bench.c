@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cost of a key in a token against the same key as a plain PEM file, in one interleaved run: medians and ratios.
+ *
+ *   bench sign PLAIN REFERENCE ROUNDS           signatures/s
+ *   bench handshake PLAIN REFERENCE CERT ROUNDS TLS 1.3 handshakes/s, server side key
+ *   bench start PLAIN REFERENCE ROUNDS          ms from exec to the first signature; $BENCH_CONF is the OPENSSL_CONF
+ *                                               of the second, the first runs with none of ours
+ *   bench once KEY                              (what start runs) load, sign once, leave
+ */
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS_MAX 1000
+#define ROUND_SECONDS 0.05
+
+static const char *self;
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static EVP_PKEY *load(const char *path)
+{
+    BIO *bio = BIO_new_file(path, "r");
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+
+    BIO_free(bio);
+    if (!key) {
+        fprintf(stderr, "bench: cannot load '%s'\n", path);
+        ERR_print_errors_fp(stderr);
+        exit(1);
+    }
+    return key;
+}
+
+static void sign(EVP_PKEY *key)
+{
+    unsigned char sig[1024];
+    size_t len = sizeof sig;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    if (EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) != 1 ||
+        EVP_DigestSign(ctx, sig, &len, (const unsigned char *)"bench", 5) != 1) {
+        ERR_print_errors_fp(stderr);
+        exit(1);
+    }
+    EVP_MD_CTX_free(ctx);
+}
+
+static SSL_CTX *server(EVP_PKEY *key, const char *cert)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1) {
+        ERR_print_errors_fp(stderr);
+        exit(1);
+    }
+    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    return ctx;
+}
+
+static void handshake(SSL_CTX *server_ctx, SSL_CTX *client_ctx)
+{
+    SSL *s = SSL_new(server_ctx), *c = SSL_new(client_ctx);
+    BIO *a, *b;
+    int s_done = 0, c_done = 0;
+
+    BIO_new_bio_pair(&a, 0, &b, 0);
+    SSL_set_bio(s, a, a);
+    SSL_set_bio(c, b, b);
+    SSL_set_accept_state(s);
+    SSL_set_connect_state(c);
+    for (int i = 0; i < 20 && !(s_done && c_done); i++) {
+        c_done = SSL_do_handshake(c) == 1;
+        s_done = SSL_do_handshake(s) == 1;
+    }
+    if (!s_done || !c_done) {
+        ERR_print_errors_fp(stderr);
+        exit(1);
+    }
+    SSL_free(s);
+    SSL_free(c);
+}
+
+struct side {
+    EVP_PKEY *key;
+    SSL_CTX *server, *client;
+    double result[ROUNDS_MAX];
+};
+
+/* How often in a second, over one short round. */
+static double rate(const struct side *side)
+{
+    double start = now(), end = start;
+    int count = 0;
+
+    for (; end - start < ROUND_SECONDS; end = now(), count++)
+        if (side->server)
+            handshake(side->server, side->client);
+        else
+            sign(side->key);
+    return count / (end - start);
+}
+
+static double first_signature(const char *key, const char *conf)
+{
+    double start = now();
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        if (conf)
+            setenv("OPENSSL_CONF", conf, 1);
+        else
+            unsetenv("OPENSSL_CONF");
+        execl(self, self, "once", key, (char *)NULL);
+        _exit(127);
+    }
+    if (waitpid(pid, &status, 0) != pid || status) {
+        fprintf(stderr, "bench: the child failed\n");
+        exit(1);
+    }
+    return (now() - start) * 1000;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(const double *values, int count)
+{
+    double sorted[ROUNDS_MAX];
+
+    memcpy(sorted, values, (size_t)count * sizeof *values);
+    qsort(sorted, (size_t)count, sizeof *sorted, compare);
+    return sorted[count / 2];
+}
+
+static void report(const char *what, const struct side *plain, const struct side *token, int rounds)
+{
+    double ratio[ROUNDS_MAX], difference[ROUNDS_MAX];
+
+    for (int i = 0; i < rounds; i++) {
+        ratio[i] = token->result[i] / plain->result[i];
+        difference[i] = token->result[i] - plain->result[i];
+    }
+    printf("%-24s plain %10.2f   token %10.2f   ratio %.3f   difference %+.2f   (medians of %d pairs)\n", what,
+           median(plain->result, rounds), median(token->result, rounds), median(ratio, rounds),
+           median(difference, rounds), rounds);
+}
+
+int main(int argc, char **argv)
+{
+    static struct side plain, token;
+    const char *what = argc > 1 ? argv[1] : "";
+    int rounds = argc > 4 ? atoi(argv[argc - 1]) : 0;
+
+    self = argv[0];
+    if (argc == 3 && !strcmp(what, "once")) {
+        sign(load(argv[2]));
+        return 0;
+    }
+    if (rounds < 1 || rounds > ROUNDS_MAX)
+        return fprintf(stderr, "usage: bench sign|start PLAIN REFERENCE ROUNDS\n"), 2;
+    if (strcmp(what, "start")) {
+        plain.key = load(argv[2]);
+        token.key = load(argv[3]);
+    }
+    if (!strcmp(what, "handshake")) {
+        plain.server = server(plain.key, argv[4]);
+        token.server = server(token.key, argv[4]);
+        plain.client = token.client = SSL_CTX_new(TLS_client_method());
+    }
+    for (int i = -1; i < rounds; i++) { /* the first pair warms up */
+        int at = i < 0 ? 0 : i;
+        int start = !strcmp(what, "start");
+
+        plain.result[at] = start ? first_signature(argv[2], NULL) : rate(&plain);
+        token.result[at] = start ? first_signature(argv[3], getenv("BENCH_CONF")) : rate(&token);
+    }
+    report(what, &plain, &token, rounds);
+    return 0;
+}
