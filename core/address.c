@@ -121,10 +121,8 @@ static int decode_text(const struct parse *parse, const char *from, size_t len, 
 /* id=HEX, which is all that can stand behind the '?' of an hsm: address. */
 static int parse_id(struct parse *parse, const char *query)
 {
-    if (strncmp(query, "id=", 3))
-        return refuse(parse, "only 'id=HEX' can follow the '?'");
-    if (strchr(query, '&'))
-        return refuse(parse, "nothing can follow 'id=HEX'");
+    if (strncmp(query, "id=", 3) || strchr(query, '&'))
+        return refuse(parse, "only one 'id=HEX' can follow the '?'");
     if (!query[3] || bytes_from_hex(&parse->made.id, query + 3))
         return refuse(parse, "the id is not an even number of hexadecimal digits");
     parse->made.has_id = true;

@@ -193,6 +193,8 @@ static bool better(const struct certificate *a, const struct certificate *b)
 {
     bool valid = !certificate_problem(a), other_valid = !certificate_problem(b);
 
+    if (a->facts.is_ca != b->facts.is_ca)
+        return !a->facts.is_ca;
     return valid != other_valid ? valid : a->facts.not_before > b->facts.not_before;
 }
 
@@ -203,8 +205,7 @@ const struct certificate *pool_leaf(const struct pool *pool, const struct hx_byt
     for (size_t i = 0; i < pool->count; i++) {
         const struct certificate *c = &pool->certificate[i];
 
-        if (!c->facts.is_ca && bytes_equal(c->facts.spki.data, c->facts.spki.len, spki->data, spki->len) &&
-            (!best || better(c, best)))
+        if (bytes_equal(c->facts.spki.data, c->facts.spki.len, spki->data, spki->len) && (!best || better(c, best)))
             best = c;
     }
     return best;

@@ -31,7 +31,7 @@ int pool_add_named(struct pool *, struct hx *, const char *where, size_t *ret_fi
 /* Adds the certificate directory, "certs" beside the configuration. */
 int pool_add_directory(struct pool *, const struct hx *);
 
-/* The certificate for a public key: no CA; valid now before not valid, then the younger.  NULL: none. */
+/* The certificate for a public key: a CA's last, valid now before not valid, then the younger.  NULL: none. */
 const struct certificate *pool_leaf(const struct pool *, const struct hx_bytes *spki);
 
 /* "not yet valid", "expired", or NULL. */

@@ -132,12 +132,15 @@ static int pair(struct hx *ctx, struct choice *choice)
     return result;
 }
 
-enum rank { BARE, CERTIFIED, VALID };
+/* A CA's certificate counts only where there is no other: `openssl req -x509` makes every self-signed one a CA's. */
+enum rank { BARE, CA, CERTIFIED, VALID };
 
 static enum rank rank_of(const struct candidate *candidate)
 {
     if (!candidate->leaf)
         return BARE;
+    if (candidate->leaf->facts.is_ca)
+        return CA;
     return certificate_problem(candidate->leaf) ? CERTIFIED : VALID;
 }
 
@@ -162,9 +165,9 @@ static int nothing_found(const struct hx *ctx, const struct choice *choice)
         bytes_printf(&text, "%s'%s'", i ? ", " : "; looked on token ", token_name(choice->tokens.token[i]));
     for (size_t i = 0; i < choice->tokens.problems; i++)
         bytes_printf(&text, "; passed over: %s", choice->tokens.problem[i].reason);
-    return hx_error(HX_E_NOT_FOUND,
-                    "no credential: no token holds a key that can sign%s; make one with `hsmux key generate`%s",
-                    text.data ? (char *)text.data : "", ctx->configured ? "" : ", or name a token in the configuration");
+    return hx_error(
+        HX_E_NOT_FOUND, "no credential: no token holds a key that can sign%s; make one with `hsmux key generate`%s",
+        text.data ? (char *)text.data : "", ctx->configured ? "" : ", or name a token in the configuration");
 }
 
 static int ambiguous(const struct hx *ctx, const struct choice *choice, enum rank least)
@@ -196,6 +199,10 @@ static int choose(const struct hx *ctx, struct choice *choice)
             return ambiguous(ctx, choice, CERTIFIED);
         choice->chosen = one;
         return bytes_text(&choice->why, "the only key with a certificate that is valid now");
+    }
+    if (count_rank(choice, CA, &one) == 1) {
+        choice->chosen = one;
+        return bytes_text(&choice->why, "the only key with a certificate, a self-signed one or a CA's");
     }
     if (choice->count > 1)
         return ambiguous(ctx, choice, BARE);

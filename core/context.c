@@ -133,7 +133,8 @@ int hx_new(const char *path, struct hx **ret)
         return hx_error(HX_E_NO_MEMORY, "out of memory");
     atomic_init(&ctx->refs, 1);
     pthread_mutex_init(&ctx->mutex, NULL);
-    if ((result = login_prepare()) || (result = config_read(path, &ctx->config)) || (result = add_all_configured(ctx))) {
+    if ((result = login_prepare()) || (result = config_read(path, &ctx->config)) ||
+        (result = add_all_configured(ctx))) {
         destroy(ctx);
         return result;
     }

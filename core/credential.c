@@ -103,8 +103,8 @@ static int find_configured(struct hx *ctx, const struct section *section, struct
     int result;
 
     if (!strcmp(address->value, "hsm:") || (!strncmp(address->value, "hsm:", 4) && !strchr(address->value, '/')))
-        return config_error(ctx->config, address->line, "key: '%s' is a credential: name an object, hsm:TOKEN/key/LABEL",
-                            address->value);
+        return config_error(ctx->config, address->line,
+                            "key: '%s' is a credential: name an object, hsm:TOKEN/key/LABEL", address->value);
     if ((result = hx_key_open(ctx, address->value, &key)))
         return hx_error_in(result, "%s:%u: key", ctx->config->path, address->line);
     if ((result = configured_leaf(ctx, section, key, &pool, &leaf)) ||

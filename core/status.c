@@ -112,7 +112,7 @@ int hx_status(struct hx *ctx, hx_status_fn *fn, void *arg)
     int result = fn(arg, "configuration", ctx->config->path, HX_OK,
                     !ctx->config->found ? "there is none: what is on the device is found by itself"
                     : ctx->configured   ? "its tokens, and no others, are used"
-                                       : "it names no token: what is on the device is found by itself");
+                                        : "it names no token: what is on the device is found by itself");
 
     if (result || (result = context_tokens(ctx, &set)))
         return result;
