@@ -39,14 +39,12 @@ const char *kind_name(uint32_t kind)
 
 void address_free(struct address *address)
 {
-    wipe_string(&address->credential);
-    wipe_string(&address->token);
-    wipe_string(&address->label);
+    char **text[] = { &address->credential,   &address->token, &address->label, &address->serial,
+                      &address->manufacturer, &address->model, &address->pin };
+
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+        wipe_string(text[i]);
     hx_bytes_free(&address->id);
-    wipe_string(&address->serial);
-    wipe_string(&address->manufacturer);
-    wipe_string(&address->model);
-    wipe_string(&address->pin);
     memset(address, 0, sizeof *address);
 }
 
@@ -300,6 +298,7 @@ static int find_source(const struct parse *parse, char **ret)
 static int parse_any(struct parse *parse)
 {
     AUTO_WIPE char *source = NULL;
+    struct hx_bytes pin = { 0 };
     int result;
 
     if (!strncmp(parse->text, "hsm:", 4))
@@ -310,7 +309,9 @@ static int parse_any(struct parse *parse)
         return result;
     if ((result = find_source(parse, &source)))
         return result;
-    return pinfile_read(source, &parse->made.pin);
+    result = pinfile_read(source, "PIN file", &pin);
+    parse->made.pin = (char *)pin.data; /* address_free() wipes it */
+    return result;
 }
 
 int address_parse(const char *text, struct address *ret)

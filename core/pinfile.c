@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file that an address's pin-source names. */
+/* A file that holds a PIN and nothing else. */
 #include "pinfile.h"
 
-#include "cleanup.h"
 #include "error.h"
 #include "trust.h"
 
@@ -10,34 +9,54 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define MAX_PIN 1024
+#define PIN_MAX 1024 /* bytes */
 
-int pinfile_read(const char *path, char **ret)
+static int read_all(int fd, const char *path, struct hx_bytes *ret)
 {
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    char line[MAX_PIN + 2]; /* and a line end */
-    ssize_t got;
-    size_t len;
+    unsigned char text[PIN_MAX + 1];
+    size_t len = 0;
+    ssize_t got = 0;
     int result;
 
-    if (fd < 0)
-        return hx_error(errno == EACCES ? HX_E_ACCESS : HX_E_CONFIG, "PIN file '%s': %m", path);
-    if ((result = trust_secret(fd, path, "PIN file")))
-        return result;
-    got = read(fd, line, sizeof line); /* a regular file comes in one piece */
-    if (got < 0)
-        return hx_error(HX_E_CONFIG, "PIN file '%s': %m", path);
-    for (len = 0; len < (size_t)got && line[len] != '\n'; len++)
-        ;
-    len -= len && line[len - 1] == '\r';
-    if (!len)
-        result = hx_error(HX_E_CONFIG, "PIN file '%s' begins with an empty line", path);
-    else if (len > MAX_PIN)
-        result = hx_error(HX_E_CONFIG, "PIN file '%s': a PIN has %d bytes at most", path, MAX_PIN);
-    else if (memchr(line, '\0', len))
-        result = hx_error(HX_E_CONFIG, "PIN file '%s' holds a NUL", path);
-    else if (!(*ret = strndup(line, len)))
-        result = hx_error(HX_E_NO_MEMORY, "out of memory");
-    explicit_bzero(line, sizeof line);
+    while (len < sizeof text && (got = read(fd, text + len, sizeof text - len)) != 0) {
+        if (got < 0 && errno != EINTR)
+            break;
+        len += got > 0 ? (size_t)got : 0;
+    }
+    result = got < 0         ? hx_error(HX_E_CONFIG, "'%s': %s", path, strerror(errno))
+             : len > PIN_MAX ? hx_error(HX_E_CONFIG, "'%s' is longer than %d bytes: no PIN", path, PIN_MAX)
+                             : bytes_append(ret, text, len);
+    explicit_bzero(text, sizeof text);
     return result;
+}
+
+/* An editor leaves a line end behind the PIN; anything else that is no text is a mistake. */
+static int trim(struct hx_bytes *secret, const char *path)
+{
+    if (secret->len && secret->data[secret->len - 1] == '\n')
+        secret->data[--secret->len] = '\0';
+    if (secret->len && secret->data[secret->len - 1] == '\r')
+        secret->data[--secret->len] = '\0';
+    if (!secret->len)
+        return hx_error(HX_E_CONFIG, "'%s' is empty", path);
+    if (memchr(secret->data, '\n', secret->len) || memchr(secret->data, '\0', secret->len))
+        return hx_error(HX_E_CONFIG, "'%s' holds more than one line or a NUL: write the PIN alone", path);
+    return HX_OK;
+}
+
+int pinfile_read(const char *path, const char *what, struct hx_bytes *ret)
+{
+    AUTO_BYTES struct hx_bytes secret = { 0 };
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int result;
+
+    if (fd < 0 && errno == ENOENT)
+        return hx_error(HX_E_NOT_FOUND, "no %s '%s'", what, path);
+    if (fd < 0)
+        return hx_error(errno == EACCES ? HX_E_ACCESS : HX_E_CONFIG, "%s '%s': %s", what, path, strerror(errno));
+    if ((result = trust_secret(fd, path, what)) || (result = read_all(fd, path, &secret)) ||
+        (result = trim(&secret, path)))
+        return result;
+    bytes_move(ret, &secret);
+    return HX_OK;
 }

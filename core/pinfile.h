@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file that an address's pin-source names. */
+/* A file that holds a PIN and nothing else. */
 #ifndef PINFILE_H
 #define PINFILE_H
 
-/* Its first line, without the line end (LF or CRLF), for wipe_string().  0, or HX_E_CONFIG or HX_E_ACCESS with a reason
- * that names the path: the file must be there, trusted with a secret (trust.h), and the line not empty. */
-int pinfile_read(const char *path, char **ret);
+#include "bytes.h"
+
+/* Its one line, without the line end (LF or CRLF); what: "PIN file", for messages.  HX_E_NOT_FOUND, HX_E_ACCESS, or
+ * HX_E_CONFIG with a reason that names the path: it must be trusted with a secret (trust.h) and not be empty. */
+int pinfile_read(const char *path, const char *what, struct hx_bytes *ret);
 
 #endif
