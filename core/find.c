@@ -164,7 +164,7 @@ static int matching_tokens(struct hx *ctx, const struct address *address, struct
         bool fits = false;
 
         if ((result = fits_token(ctx, address, set->token[i], &fits)))
-            result = token_set_problem(set, token_name(set->token[i]), result);
+            (void)token_set_problem(set, token_name(set->token[i]), result);
         if (fits && address->pin)
             lend_pin(set->token[i], address->pin);
         if (fits)

@@ -218,12 +218,13 @@ static int key_of_certificate(struct hx *ctx, struct token *token, const struct 
     return result ? result : HX_E_NOT_FOUND;
 }
 
-static int import_certificate(struct hx *ctx, struct token *token, struct making *making, struct hx_bytes *ret)
+static int import_certificate(struct hx *ctx, struct token *token, const struct making *asked, struct hx_bytes *ret)
 {
     AUTO_OBJECT struct object key = { 0 };
     struct cert_facts facts = { 0 };
-    struct hx_spec spec = *making->spec;
-    int result = cert_facts(making->part->data, making->part->len, &facts);
+    struct hx_spec spec = *asked->spec;
+    struct making making = *asked;
+    int result = cert_facts(asked->part->data, asked->part->len, &facts);
 
     if (!result && (!spec.label || !spec.id.len)) {
         result = key_of_certificate(ctx, token, &facts, &key);
@@ -236,9 +237,9 @@ static int import_certificate(struct hx *ctx, struct token *token, struct making
         if (!result && !spec.label && !spec.id.len)
             result = hx_error(HX_E_INVALID, "the certificate has no common name and no key here: give it a label");
     }
-    making->spec = &spec;
+    making.spec = &spec;
     if (!result)
-        result = make(ctx, token, making, ret);
+        result = make(ctx, token, &making, ret);
     cert_facts_free(&facts);
     return result;
 }
