@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process's records of PKCS#11 modules: each is loaded through libp11 once, initialised once a process, and then
+ * used through its own function list. */
+#include "module.h"
+
+#include "error.h"
+#include "fork.h"
+
+#include <dlfcn.h>
+#include <libp11.h>
+#include <openssl/err.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct p11_module *modules;
+
+static struct p11_module *find(const char *path)
+{
+    for (struct p11_module *module = modules; module; module = module->next)
+        if (!strcmp(module->path, path))
+            return module;
+    return NULL;
+}
+
+/* One clear line for whatever is wrong with the file, before libp11 would say no more than "unable to load". */
+static int find_functions(const struct hx_host *host, const char *path, CK_FUNCTION_LIST **ret)
+{
+    CK_C_GetFunctionList get;
+    CK_FUNCTION_LIST *fn = NULL;
+    void *handle;
+    CK_RV rv;
+
+    if (strchr(path, '/') && access(path, F_OK) != 0)
+        return hx_fail(host, HX_E_CONFIG, "no such PKCS#11 module: '%s'", path);
+    handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!handle)
+        return hx_fail(host, HX_E_CONFIG, "cannot load PKCS#11 module '%s': %s", path, dlerror());
+    *(void **)&get = dlsym(handle, "C_GetFunctionList");
+    if (!get) {
+        dlclose(handle);
+        return hx_fail(host, HX_E_CONFIG, "'%s' is not a PKCS#11 module: it has no C_GetFunctionList", path);
+    }
+    rv = get(&fn);
+    if (rv != CKR_OK)
+        return p11_fail(host, path, "C_GetFunctionList", rv);
+    if (!fn || fn->version.major != 2)
+        return hx_fail(host, HX_E_CONFIG, "'%s' has no PKCS#11 2.x function list", path);
+    *ret = fn;
+    return 0;
+}
+
+/* The libp11 context is never unloaded, which would call C_Finalize under the feet of all others in the process.
+ * libp11 calls C_Initialize with CKF_OS_LOCKING_OK, and C_GetInfo; its own errors are not for the caller's queue. */
+static int load_by_libp11(const struct hx_host *host, const char *path, PKCS11_CTX **ret)
+{
+    PKCS11_CTX *ctx;
+    unsigned long reason;
+    int failed;
+
+    ERR_set_mark();
+    ctx = PKCS11_CTX_new();
+    failed = !ctx || PKCS11_CTX_load(ctx, path) != 0;
+    reason = failed ? (unsigned long)ERR_GET_REASON(ERR_peek_last_error()) : 0;
+    ERR_pop_to_mark();
+    if (failed && ctx)
+        PKCS11_CTX_free(ctx);
+    if (!failed) {
+        *ret = ctx;
+        return 0;
+    }
+    return reason ? p11_fail(host, path, "C_Initialize", reason)
+                  : hx_fail(host, HX_E_DEVICE, "libp11 cannot load '%s'", path);
+}
+
+/* In a child, or when somebody called C_Finalize: libp11's own reload would leave out CKF_OS_LOCKING_OK. */
+static int initialise(const struct hx_host *host, struct p11_module *module)
+{
+    CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
+    CK_RV rv = module->fn->C_Initialize(&args);
+
+    if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
+        return p11_fail(host, module->path, "C_Initialize", rv);
+    module->ready = true;
+    return 0;
+}
+
+static int add(const struct hx_host *host, const char *path, struct p11_module **ret)
+{
+    struct p11_module *module;
+    CK_FUNCTION_LIST *fn = NULL;
+    PKCS11_CTX *libp11 = NULL;
+    int r;
+
+    r = find_functions(host, path, &fn);
+    if (!r)
+        r = load_by_libp11(host, path, &libp11);
+    if (r)
+        return r;
+    module = calloc(1, sizeof *module);
+    if (module)
+        module->path = strdup(path);
+    if (!module || !module->path) {
+        free(module);
+        return hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+    }
+    module->fn = fn;
+    module->libp11 = libp11;
+    module->ready = true;
+    module->next = modules;
+    modules = module;
+    *ret = module;
+    return 0;
+}
+
+int p11_module_open(const struct hx_host *host, const char *path, struct p11_module **ret)
+{
+    char *real = realpath(path, NULL);
+    struct p11_module *module;
+    int r = 0;
+
+    p11_fork_watch();
+    p11_gate_enter();
+    pthread_mutex_lock(&lock);
+    module = find(real ? real : path);
+    if (!module)
+        r = add(host, real ? real : path, &module);
+    else if (!module->ready)
+        r = initialise(host, module);
+    pthread_mutex_unlock(&lock);
+    p11_gate_leave();
+    free(real);
+    if (!r)
+        *ret = module;
+    return r;
+}
+
+/* Was initialised, says that it is not: whoever shares it with us has finalised it. */
+int p11_module_again(const struct hx_host *host, struct p11_module *module)
+{
+    int r;
+
+    pthread_mutex_lock(&lock);
+    r = initialise(host, module);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+void p11_modules_forget(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    for (struct p11_module *module = modules; module; module = module->next)
+        module->ready = false;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PKCS#11 modules, loaded once a process and never finalised or unloaded, and the slots with a token in them. */
+#ifndef P11_MODULE_H
+#define P11_MODULE_H
+
+#include <hsmux/plugin.h>
+#include <p11-kit/pkcs11.h>
+#include <stdbool.h>
+
+struct p11_module {
+    struct p11_module *next;
+    char *path;
+    CK_FUNCTION_LIST *fn;
+    void *libp11; /* its context, which keeps the module loaded */
+    bool ready; /* C_Initialize was called in this process */
+};
+
+struct p11_slot {
+    struct p11_module *module;
+    CK_SLOT_ID id;
+    CK_TOKEN_INFO info;
+};
+
+struct p11_slots {
+    struct p11_slot *slot;
+    size_t count;
+};
+
+/* The record of the module at path, loaded and initialised. */
+int p11_module_open(const struct hx_host *, const char *path, struct p11_module **ret);
+
+/* Calls C_Initialize again, after CKR_CRYPTOKI_NOT_INITIALIZED. */
+int p11_module_again(const struct hx_host *, struct p11_module *);
+
+/* Every slot with a token, of the module that the options name, else of all that p11-kit has registered; of those,
+ * one that fails is passed over with a log line.  For p11_slots_free(). */
+int p11_slots_read(const struct hx_host *, struct p11_slots *ret);
+void p11_slots_free(struct p11_slots *);
+
+/* Its two halves: adds the slots of one module, or of all registered ones. */
+int p11_module_slots(const struct hx_host *, const char *path, struct p11_slots *);
+int p11_registered_slots(const struct hx_host *, struct p11_slots *);
+
+/* In a child: no module counts as initialised any more. */
+void p11_modules_forget(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects of a token: listing, loading by ref, reading their public parts, signing with them, making and removing. */
+#ifndef P11_OBJECT_H
+#define P11_OBJECT_H
+
+#include "facts.h"
+#include "find.h"
+
+struct p11_object {
+    struct p11_token *token;
+    struct p11_facts *facts;
+    unsigned char *public; /* found elsewhere than on the object itself, when first asked for; under the token's lock */
+    size_t public_len;
+};
+
+int p11_list(struct p11_token *, struct hx_list *);
+int p11_load(struct p11_token *, uint32_t kind, const void *ref, size_t ref_len, struct hx_list *info,
+             struct p11_object **ret);
+void p11_unload(struct p11_object *);
+int p11_read(struct p11_object *, uint32_t part, struct hx_out *);
+hx_op p11_sign;
+
+int p11_generate(struct p11_token *, const struct hx_spec *, struct hx_out *ref);
+int p11_import(struct p11_token *, const struct hx_spec *, const struct hx_buf *part, size_t parts, struct hx_out *ref);
+int p11_remove(struct p11_token *, uint32_t kind, const void *ref, size_t ref_len);
+
+/* The public-key object that belongs to a private key: the same type, id and label, or else the only one of its type
+ * and id.  *ret NULL: none.  For free(). */
+CK_RV p11_find_public(struct p11_session *, const struct p11_facts *private, struct p11_facts **ret);
+
+/* Says which object was not there, or was there more than once. */
+int p11_fail_missing(struct p11_token *, const struct p11_ref *);
+int p11_fail_ambiguous(struct p11_token *, const struct p11_ref *, size_t count);
+
+/* What list() found a moment ago. */
+void p11_recent_set(struct p11_token *, struct p11_facts **, size_t count); /* takes them over */
+struct p11_facts *p11_recent_get(struct p11_token *, const struct p11_ref *); /* a copy for free(), or NULL */
+void p11_recent_clear(struct p11_token *);
+
+#endif

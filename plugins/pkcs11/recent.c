@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The objects that the last list() found, for the load() that follows it. */
+#include "object.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define RECENT_MS 1000
+#define RECENT_MAX 256
+
+static int64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void p11_recent_set(struct p11_token *token, struct p11_facts **facts, size_t count)
+{
+    struct p11_recent fresh = { facts, count, now() + RECENT_MS }, old;
+
+    if (count > RECENT_MAX) {
+        p11_free_facts(facts, count);
+        fresh = (struct p11_recent){ 0 };
+    }
+    pthread_mutex_lock(&token->lock);
+    old = token->recent;
+    token->recent = fresh;
+    pthread_mutex_unlock(&token->lock);
+    p11_free_facts(old.facts, old.count);
+}
+
+void p11_recent_clear(struct p11_token *token)
+{
+    p11_recent_set(token, NULL, 0);
+}
+
+/* Where namesakes were listed, the hash decides, and each of them has one. */
+static bool is_meant(const struct p11_ref *ref, const struct p11_facts *facts)
+{
+    return p11_ref_fits(ref, facts) && ref->has_hash == facts->has_hash && (!ref->has_hash || ref->hash == facts->hash);
+}
+
+struct p11_facts *p11_recent_get(struct p11_token *token, const struct p11_ref *ref)
+{
+    struct p11_facts *found = NULL;
+    size_t fit = 0;
+
+    pthread_mutex_lock(&token->lock);
+    if (token->recent.count && now() < token->recent.until) {
+        for (size_t i = 0; i < token->recent.count; i++)
+            if (token->recent.facts[i] && is_meant(ref, token->recent.facts[i])) {
+                found = token->recent.facts[i];
+                fit++;
+            }
+        found = fit == 1 ? p11_facts_copy(found) : NULL;
+    }
+    pthread_mutex_unlock(&token->lock);
+    return found;
+}

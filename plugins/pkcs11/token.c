@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Choosing a token by label or serial, opening and closing it, its state, login and random numbers. */
+#include "token.h"
+
+#include "error.h"
+#include "fork.h"
+#include "object.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Fields of CK_TOKEN_INFO are padded with blanks, by some modules with NULs. */
+static void unpad(const unsigned char *field, size_t len, char *ret)
+{
+    while (len > 0 && (field[len - 1] == ' ' || field[len - 1] == '\0'))
+        len--;
+    memcpy(ret, field, len);
+    ret[len] = '\0';
+}
+
+struct names {
+    char label[33], serial[17], manufacturer[33], model[17];
+};
+
+static void read_names(const CK_TOKEN_INFO *info, struct names *ret)
+{
+    unpad(info->label, sizeof info->label, ret->label);
+    unpad(info->serialNumber, sizeof info->serialNumber, ret->serial);
+    unpad(info->manufacturerID, sizeof info->manufacturerID, ret->manufacturer);
+    unpad(info->model, sizeof info->model, ret->model);
+}
+
+/* The administrator may have copied the padding too. */
+static bool is_same(const char *asked, const char *name)
+{
+    size_t len = strlen(asked);
+
+    while (len > 0 && asked[len - 1] == ' ')
+        len--;
+    return len == strlen(name) && !memcmp(asked, name, len);
+}
+
+static int tell(struct hx_tokens *tokens, const CK_TOKEN_INFO *info)
+{
+    static const struct {
+        CK_FLAGS theirs;
+        uint32_t ours;
+    } rows[] = {
+        { CKF_LOGIN_REQUIRED, HX_TOKEN_LOGIN },           { CKF_USER_PIN_COUNT_LOW, HX_PIN_LOW },
+        { CKF_USER_PIN_FINAL_TRY, HX_PIN_FINAL },         { CKF_USER_PIN_LOCKED, HX_PIN_LOCKED },
+        { CKF_PROTECTED_AUTHENTICATION_PATH, HX_PINPAD },
+    };
+    struct hx_token_info told = { .flags = info->flags & CKF_TOKEN_INITIALIZED ? 0 : HX_TOKEN_BLANK };
+    struct names names;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (info->flags & rows[i].theirs)
+            told.flags |= rows[i].ours;
+    read_names(info, &names);
+    told.label = names.label;
+    told.serial = names.serial;
+    told.manufacturer = names.manufacturer;
+    told.model = names.model;
+    return hx_add(tokens, &told);
+}
+
+/* Do the options, and the serial that the core asks for, reach this token? */
+static bool is_reached(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
+{
+    const char *want_label = host->option(host, "token"), *want_serial = host->option(host, "serial");
+    struct names names;
+
+    read_names(info, &names);
+    return (!serial || is_same(serial, names.serial)) && (!want_serial || is_same(want_serial, names.serial)) &&
+           (!want_label || is_same(want_label, names.label));
+}
+
+int p11_token_scan(const struct hx_host *host, struct hx_tokens *tokens)
+{
+    struct p11_slots slots;
+    int r;
+
+    r = p11_slots_read(host, &slots);
+    if (r)
+        return r;
+    for (size_t i = 0; !r && i < slots.count; i++)
+        if (is_reached(host, NULL, &slots.slot[i].info))
+            r = tell(tokens, &slots.slot[i].info);
+    p11_slots_free(&slots);
+    return r;
+}
+
+/* Appends "'label' (serial)", as much as there is room for. */
+static void name_token(char *text, size_t size, const CK_TOKEN_INFO *info)
+{
+    size_t used = strlen(text);
+    struct names names;
+
+    read_names(info, &names);
+    snprintf(text + used, size - used, "%s'%s' (serial %s)", used ? ", " : "", names.label, names.serial);
+}
+
+static int fail_none(const struct hx_host *host, const char *serial, const struct p11_slots *slots)
+{
+    const char *module = host->option(host, "module"), *label = host->option(host, "token");
+    const char *wanted = serial ? serial : host->option(host, "serial");
+    char there[512] = "", asked[160] = "";
+
+    for (size_t i = 0; i < slots->count; i++)
+        if (slots->slot[i].info.flags & CKF_TOKEN_INITIALIZED)
+            name_token(there, sizeof there, &slots->slot[i].info);
+    snprintf(asked, sizeof asked, "%s%s%s%s%s%s", label ? " labelled '" : "", label ? label : "", label ? "'" : "",
+             wanted ? " with serial '" : "", wanted ? wanted : "", wanted ? "'" : "");
+    return hx_fail(host, HX_E_NOT_FOUND, "no token%s in %s%s%s%s", asked, module ? "'" : "",
+                   module ? module : "the registered PKCS#11 modules",
+                   module ? "'; there: " : "; there: ", there[0] ? there : "none");
+}
+
+/* The line that chooses: by label, where the labels differ. */
+static int fail_several(const struct hx_host *host, const struct p11_slots *slots, const size_t *fit, size_t count)
+{
+    char there[512] = "";
+    struct names first, other;
+    bool labels_differ = true;
+
+    read_names(&slots->slot[fit[0]].info, &first);
+    for (size_t i = 0; i < count; i++) {
+        read_names(&slots->slot[fit[i]].info, &other);
+        labels_differ = labels_differ && (i == 0 || strcmp(first.label, other.label) != 0);
+        name_token(there, sizeof there, &slots->slot[fit[i]].info);
+    }
+    return hx_fail(host, HX_E_AMBIGUOUS, "%zu tokens fit: %s; choose one with the line '%s = %s'", count, there,
+                   labels_differ ? "token" : "serial", labels_differ ? first.label : first.serial);
+}
+
+/* A blank token is nobody's until it is asked for by its serial. */
+static int choose(const struct hx_host *host, const char *serial, const struct p11_slots *slots,
+                  const struct p11_slot **ret)
+{
+    bool by_serial = serial || host->option(host, "serial");
+    size_t *fit = calloc(slots->count + 1, sizeof *fit);
+    size_t count = 0;
+    int r = 0;
+
+    if (!fit)
+        return hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < slots->count; i++) {
+        const CK_TOKEN_INFO *info = &slots->slot[i].info;
+
+        if ((by_serial || info->flags & CKF_TOKEN_INITIALIZED) && is_reached(host, serial, info))
+            fit[count++] = i;
+    }
+    if (count == 1)
+        *ret = &slots->slot[fit[0]];
+    else
+        r = count ? fail_several(host, slots, fit, count) : fail_none(host, serial, slots);
+    free(fit);
+    return r;
+}
+
+static struct p11_token *make(const struct hx_host *host, const struct p11_slot *slot)
+{
+    struct p11_token *token = calloc(1, sizeof *token);
+    struct names names;
+
+    if (!token)
+        return NULL;
+    read_names(&slot->info, &names);
+    memcpy(token->label, names.label, sizeof token->label);
+    memcpy(token->serial, names.serial, sizeof token->serial);
+    token->host = host;
+    token->fn = slot->module->fn;
+    token->slot = slot->id;
+    token->needs_login = slot->info.flags & CKF_LOGIN_REQUIRED;
+    token->pinpad = slot->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH;
+    token->generation = p11_generation();
+    if (slot->info.ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION)
+        token->limit = slot->info.ulMaxSessionCount; /* CK_EFFECTIVELY_INFINITE is 0 */
+    pthread_mutex_init(&token->lock, NULL);
+    pthread_cond_init(&token->room, NULL);
+    return token;
+}
+
+/* The first session is opened at once: a token that gives none should say so now. */
+static int try_open(const struct hx_host *host, const char *serial, struct p11_token **ret)
+{
+    const struct p11_slot *slot = NULL;
+    struct p11_session session;
+    struct p11_token *token;
+    struct p11_slots slots;
+    bool blank;
+    int r;
+
+    r = p11_slots_read(host, &slots);
+    if (r)
+        return r;
+    r = choose(host, serial, &slots, &slot);
+    blank = !r && !(slot->info.flags & CKF_TOKEN_INITIALIZED);
+    token = r ? NULL : make(host, slot);
+    p11_slots_free(&slots);
+    if (!token)
+        return r ? r : hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+    if (!blank)
+        r = p11_session_take(token, &session);
+    if (!r && !blank)
+        r = p11_session_done(&session, CKR_OK);
+    if (r) {
+        p11_token_close(token);
+        return r;
+    }
+    *ret = token;
+    return 0;
+}
+
+/* The generation in which an open() has come to its end. */
+static atomic_uint settled;
+
+static bool may_pass(int r)
+{
+    return r == HX_E_DEVICE || r == HX_E_LOST || r == HX_E_NOT_FOUND || r == HX_E_BUSY;
+}
+
+/* In a forked child a module may need a moment: children start over all at once, on state that each of them inherited
+ * in the middle of something. */
+int p11_token_open(const struct hx_host *host, const char *serial, struct p11_token **ret)
+{
+    struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+    int r = try_open(host, serial, ret);
+
+    for (int i = 0; i < 6 && atomic_load(&settled) != p11_generation() && may_pass(r); i++) {
+        nanosleep(&pause, NULL);
+        pause.tv_nsec *= 2;
+        r = try_open(host, serial, ret);
+    }
+    atomic_store(&settled, p11_generation());
+    return r;
+}
+
+/* What a parent opened is its own: the child forgets it. */
+void p11_token_close(struct p11_token *token)
+{
+    if (token->generation != p11_generation())
+        return;
+    p11_recent_clear(token);
+    p11_sessions_close(token);
+    pthread_cond_destroy(&token->room);
+    pthread_mutex_destroy(&token->lock);
+    free(token);
+}
+
+int p11_token_describe(struct p11_token *token, struct hx_tokens *tokens)
+{
+    CK_TOKEN_INFO info;
+    CK_RV rv;
+
+    p11_gate_enter();
+    rv = token->fn->C_GetTokenInfo(token->slot, &info);
+    p11_gate_leave();
+    if (rv != CKR_OK)
+        return p11_fail(token->host, token->label, "C_GetTokenInfo", rv);
+    return tell(tokens, &info);
+}
+
+bool p11_token_wants_login(struct p11_token *token)
+{
+    bool wants;
+
+    pthread_mutex_lock(&token->lock);
+    wants = token->needs_login && !token->logged_in;
+    pthread_mutex_unlock(&token->lock);
+    return wants;
+}
+
+/* Not through libp11: it keeps the PIN in memory to send it again after fork, which only the core may decide, and its
+ * session pool waits for ever when no session can be opened. */
+int p11_token_login(struct p11_token *token, const void *pin, size_t len)
+{
+    struct p11_session session;
+    CK_RV rv;
+    int r;
+
+    if (!pin && !token->pinpad)
+        return hx_fail(token->host, HX_E_LOGIN, "token '%s' has no pinpad of its own: it wants a PIN", token->label);
+    r = p11_session_take(token, &session);
+    if (r)
+        return r;
+    session.function = "C_Login";
+    rv = session.fn->C_Login(session.handle, CKU_USER, (CK_UTF8CHAR *)(uintptr_t)pin, len);
+    if (rv == CKR_USER_ALREADY_LOGGED_IN)
+        rv = CKR_OK;
+    if (rv == CKR_OK) {
+        pthread_mutex_lock(&token->lock);
+        token->logged_in = true;
+        pthread_mutex_unlock(&token->lock);
+        p11_recent_clear(token);
+    }
+    return p11_session_done(&session, rv);
+}
+
+/* Not through libp11 either, for its pool's sake: it would open a session of its own. */
+int p11_token_random(struct p11_token *token, void *buf, size_t len)
+{
+    struct p11_session session;
+    int r;
+
+    r = p11_session_take(token, &session);
+    if (r)
+        return r;
+    session.function = "C_GenerateRandom";
+    return p11_session_done(&session, session.fn->C_GenerateRandom(session.handle, buf, len));
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One open token: where it is, its pool of sessions, and what was found on it a moment ago. */
+#ifndef P11_TOKEN_H
+#define P11_TOKEN_H
+
+#include "module.h"
+
+#include <pthread.h>
+
+struct p11_facts;
+
+/* The objects that the last list() found.  Whoever lists in order to load, as every search does, need not search the
+ * token again; a second later it is searched, since other processes change it. */
+struct p11_recent {
+    struct p11_facts **facts;
+    size_t count;
+    int64_t until; /* CLOCK_MONOTONIC, milliseconds */
+};
+
+struct p11_token {
+    const struct hx_host *host;
+    CK_FUNCTION_LIST *fn;
+    CK_SLOT_ID slot;
+    char label[33], serial[17]; /* without their padding */
+    bool needs_login, pinpad;
+    unsigned generation;
+
+    pthread_mutex_t lock; /* of all below; held for list operations only, never during a call into the module */
+    pthread_cond_t room; /* a session came back, or may be opened */
+    CK_SESSION_HANDLE *idle;
+    size_t idle_count, idle_room;
+    size_t open, limit; /* limit 0: none known */
+    bool logged_in;
+    struct p11_recent recent;
+};
+
+int p11_token_open(const struct hx_host *, const char *serial, struct p11_token **ret);
+void p11_token_close(struct p11_token *);
+int p11_token_scan(const struct hx_host *, struct hx_tokens *);
+int p11_token_describe(struct p11_token *, struct hx_tokens *);
+int p11_token_login(struct p11_token *, const void *pin, size_t len);
+int p11_token_random(struct p11_token *, void *buf, size_t len);
+
+/* Is something hidden until login()? */
+bool p11_token_wants_login(struct p11_token *);
+
+#endif
