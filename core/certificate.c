@@ -55,6 +55,13 @@ static int add(struct pool *pool, const struct token *token, const struct hx_buf
     return HX_OK;
 }
 
+/* Any other failure may pass, and must not decide who this device is. */
+static bool stays_unreadable(int result)
+{
+    return result == HX_E_UNSUPPORTED || result == HX_E_INVALID || result == HX_E_NOT_FOUND || result == HX_E_LOGIN ||
+           result == HX_E_ACCESS;
+}
+
 static int add_object(struct pool *pool, struct hx *ctx, struct token *token, const struct object *object)
 {
     AUTO_BYTES struct hx_bytes where = { 0 };
@@ -64,7 +71,7 @@ static int add_object(struct pool *pool, struct hx *ctx, struct token *token, co
     if (result)
         return result;
     result = object_read(ctx, token, object, HX_VALUE, &der);
-    if (result == HX_E_LOST || result == HX_E_NO_MEMORY)
+    if (result && !stays_unreadable(result))
         return result;
     if (result || (result = add(pool, token, &object->info.id, (char *)where.data, der.data, der.len)))
         hx_log(LOG_INFO, "certificate '%s' is passed over: %s", (char *)where.data, hx_last_error());

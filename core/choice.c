@@ -29,12 +29,6 @@ void choice_free(struct choice *choice)
     *choice = (struct choice){ 0 };
 }
 
-static bool may_sign(const struct hx_object *info)
-{
-    return info->kind == HX_PRIVATE_KEY && !(info->flags & HX_RESTRICTED) &&
-           (!info->usage || info->usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE));
-}
-
 static int add_candidate(struct choice *choice, struct token *token, struct object *key, const struct object_list *list)
 {
     AUTO_BYTES struct hx_bytes address = { 0 };
@@ -63,7 +57,7 @@ static int add_token(struct hx *ctx, struct choice *choice, struct token *token)
     for (size_t i = 0; i < list.count && !result; i++) {
         struct object copy = { 0 };
 
-        if (!may_sign(&list.object[i].info))
+        if (!object_may_sign(&list.object[i].info))
             continue;
         if (!(result = object_copy(&copy, &list.object[i].info)))
             result = add_candidate(choice, token, &copy, &list);
@@ -111,37 +105,43 @@ static int public_of(struct hx *ctx, struct candidate *candidate, struct hx_byte
         return result;
     if ((result = key_open_object(ctx, candidate->token, &candidate->key, candidate->address, &key)))
         return result;
-    return hx_key_public(key, ret) ? HX_E_UNSUPPORTED : HX_OK;
+    return hx_key_public(key, ret);
+}
+
+/* Has the key no public part for us, now or ever?  A failure that may pass must not decide who this device is. */
+static bool stays_bare(const struct hx *ctx, int result)
+{
+    return result == HX_E_UNSUPPORTED || result == HX_E_INVALID || (!ctx->configured && stands_aside(result));
 }
 
 static int pair(struct hx *ctx, struct choice *choice)
 {
-    int result = HX_OK;
-
-    for (size_t i = 0; i < choice->count && !result; i++) {
+    for (size_t i = 0; i < choice->count; i++) {
         AUTO_BYTES struct hx_bytes spki = { 0 };
+        int result = public_of(ctx, &choice->candidate[i], &spki);
 
-        result = public_of(ctx, &choice->candidate[i], &spki);
-        if (!result)
-            choice->candidate[i].leaf = pool_leaf(&choice->pool, &spki);
-        else if (result != HX_E_LOST && result != HX_E_NO_MEMORY) {
+        if (result && !stays_bare(ctx, result))
+            return hx_error_in(result, "'%s'", choice->candidate[i].address);
+        if (result)
             hx_log(LOG_INFO, "'%s': %s", choice->candidate[i].address, hx_last_error());
-            result = HX_OK;
-        }
+        else
+            choice->candidate[i].leaf = pool_leaf(&choice->pool, &spki);
     }
-    return result;
+    return HX_OK;
 }
 
 /* A CA's certificate counts only where there is no other: `openssl req -x509` makes every self-signed one a CA's. */
-enum rank { BARE, CA, CERTIFIED, VALID };
+enum rank { BARE, CA, VALID_CA, CERTIFIED, VALID };
 
 static enum rank rank_of(const struct candidate *candidate)
 {
+    bool valid = candidate->leaf && !certificate_problem(candidate->leaf);
+
     if (!candidate->leaf)
         return BARE;
     if (candidate->leaf->facts.is_ca)
-        return CA;
-    return certificate_problem(candidate->leaf) ? CERTIFIED : VALID;
+        return valid ? VALID_CA : CA;
+    return valid ? VALID : CERTIFIED;
 }
 
 static size_t count_rank(const struct choice *choice, enum rank least, const struct candidate **ret)
@@ -184,32 +184,39 @@ static int ambiguous(const struct hx *ctx, const struct choice *choice, enum ran
     return hx_error(HX_E_AMBIGUOUS, "more than one credential: %s", text.data ? (char *)text.data : "");
 }
 
+static const char *reason(const struct choice *choice, enum rank least)
+{
+    switch (least) {
+    case VALID:
+        return "the only key with a certificate that is valid now";
+    case CERTIFIED:
+        return choice->count == 1 ? "the only key that can sign" : "the only key with a certificate";
+    case VALID_CA:
+        return "the only key with a certificate that is valid now, a self-signed one or a CA's";
+    case CA:
+        return "the only key with a certificate, a self-signed one or a CA's";
+    default:
+        return "the only key that can sign; it has no certificate";
+    }
+}
+
 static int choose(const struct hx *ctx, struct choice *choice)
 {
+    static const enum rank ranks[] = { CERTIFIED, CA, BARE };
     const struct candidate *one = NULL;
-    size_t certified = count_rank(choice, CERTIFIED, &one);
 
-    if (certified == 1) {
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
+        enum rank least = ranks[i];
+        size_t count = count_rank(choice, least, &one);
+
+        if (!count)
+            continue;
+        if (count > 1 && (least == BARE || count_rank(choice, ++least, &one) != 1))
+            return ambiguous(ctx, choice, ranks[i]);
         choice->chosen = one;
-        return bytes_text(&choice->why,
-                          choice->count == 1 ? "the only key that can sign" : "the only key with a certificate");
+        return bytes_text(&choice->why, reason(choice, least));
     }
-    if (certified > 1) {
-        if (count_rank(choice, VALID, &one) != 1)
-            return ambiguous(ctx, choice, CERTIFIED);
-        choice->chosen = one;
-        return bytes_text(&choice->why, "the only key with a certificate that is valid now");
-    }
-    if (count_rank(choice, CA, &one) == 1) {
-        choice->chosen = one;
-        return bytes_text(&choice->why, "the only key with a certificate, a self-signed one or a CA's");
-    }
-    if (choice->count > 1)
-        return ambiguous(ctx, choice, BARE);
-    if (!choice->count)
-        return nothing_found(ctx, choice);
-    choice->chosen = &choice->candidate[0];
-    return bytes_text(&choice->why, "the only key that can sign; it has no certificate");
+    return nothing_found(ctx, choice);
 }
 
 int choice_make(struct hx *ctx, struct choice *ret)

@@ -129,6 +129,7 @@ int hx_new(const char *path, struct hx **ret)
     struct hx *ctx = calloc(1, sizeof *ctx);
     int result;
 
+    table_prepare();
     if (!ctx)
         return hx_error(HX_E_NO_MEMORY, "out of memory");
     atomic_init(&ctx->refs, 1);
@@ -297,6 +298,30 @@ int context_tokens(struct hx *ctx, struct token_set *ret)
     return HX_OK;
 }
 
+static int list_names(int result, const char *what, const struct token_set *set)
+{
+    AUTO_BYTES struct hx_bytes text = { 0 };
+
+    bytes_text(&text, "");
+    for (size_t i = 0; i < set->count; i++)
+        bytes_printf(&text, "%s'%s'", i ? ", " : "", token_name(set->token[i]));
+    for (size_t i = 0; i < set->problems; i++)
+        bytes_printf(&text, "; %s", set->problem[i].reason);
+    return hx_error(result, "%s; there are: %s", what, text.len ? (char *)text.data : "none");
+}
+
+static int unknown_token(struct hx *ctx, const char *name)
+{
+    AUTO_TOKEN_SET struct token_set set = { 0 };
+    AUTO_BYTES struct hx_bytes what = { 0 };
+    int result;
+
+    if ((result = bytes_printf(&what, "no [token %s] in '%s'", name, ctx->config->path)) ||
+        (result = snapshot(ctx, &set)))
+        return result;
+    return list_names(HX_E_CONFIG, (char *)what.data, &set);
+}
+
 int context_token_known(struct hx *ctx, const char *name, struct token **ret)
 {
     struct plugin *plugin;
@@ -311,24 +336,12 @@ int context_token_known(struct hx *ctx, const char *name, struct token **ret)
     if (slot)
         return HX_OK;
     if (ctx->configured)
-        return hx_error(HX_E_CONFIG, "no [token %s] in '%s'", name, ctx->config->path);
+        return unknown_token(ctx, name);
     if (strpbrk(name, "/.") || plugin_load(name, &plugin) || plugin->table.scan)
         return hx_error(HX_E_NOT_FOUND, "no token '%s'", name);
     if ((result = add_found(ctx, plugin, name, NULL)))
         return result;
     return context_token_known(ctx, name, ret);
-}
-
-static int list_names(int result, const char *what, const struct token_set *set)
-{
-    AUTO_BYTES struct hx_bytes text = { 0 };
-
-    bytes_text(&text, "");
-    for (size_t i = 0; i < set->count; i++)
-        bytes_printf(&text, "%s'%s'", i ? ", " : "", token_name(set->token[i]));
-    for (size_t i = 0; i < set->problems; i++)
-        bytes_printf(&text, "; %s", set->problem[i].reason);
-    return hx_error(result, "%s; there are: %s", what, text.len ? (char *)text.data : "none");
 }
 
 int context_token(struct hx *ctx, const char *name, struct token **ret)

@@ -66,27 +66,91 @@ static int find_default(struct hx *ctx, struct credential **ret)
     return finish(NULL, &choice.pool, choice.chosen->leaf, choice.chosen->address, (char *)choice.why.data, ret);
 }
 
+static bool recall(struct hx *ctx, const struct token *token, struct hx_key *key)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&ctx->mutex);
+    for (const struct proof *p = ctx->proofs; p && !found; p = p->next)
+        if (p->token == token && bytes_equal(p->ref.data, p->ref.len, key->ref.data, key->ref.len))
+            found = !bytes_append(&key->spki, p->spki.data, p->spki.len);
+    pthread_mutex_unlock(&ctx->mutex);
+    return found;
+}
+
+static void remember(struct hx *ctx, const struct token *token, const struct hx_key *key)
+{
+    struct proof *proof = calloc(1, sizeof *proof);
+
+    if (!proof)
+        return;
+    proof->token = token;
+    if (bytes_append(&proof->ref, key->ref.data, key->ref.len) ||
+        bytes_append(&proof->spki, key->spki.data, key->spki.len)) {
+        hx_bytes_free(&proof->ref);
+        free(proof);
+        return;
+    }
+    pthread_mutex_lock(&ctx->mutex);
+    proof->next = ctx->proofs;
+    ctx->proofs = proof;
+    pthread_mutex_unlock(&ctx->mutex);
+}
+
+/* May the next certificate be tried, after one that gave this result?  A failure of the token is no verdict. */
+static bool disproved(int result)
+{
+    return result == HX_E_NOT_FOUND || result == HX_E_UNSUPPORTED || result == HX_E_INVALID;
+}
+
+/* Looks for the key's public key among those of certificates; one on the token counts only if it has the key's id. */
+static int prove(struct hx *ctx, struct token *token, struct hx_key *key, const struct pool *pool, bool by_id)
+{
+    for (size_t i = 0; i < pool->count && !key->spki.len; i++) {
+        const struct certificate *c = &pool->certificate[i];
+        int result;
+
+        if (by_id && c->token && !bytes_equal(c->id.data, c->id.len, key->object.id.data, key->object.id.len))
+            continue;
+        result = key_prove_public(key, c->facts.spki.data, c->facts.spki.len);
+        if (!result)
+            remember(ctx, token, key);
+        else if (!disproved(result))
+            return result;
+    }
+    return HX_OK;
+}
+
+/* What the section names: its certificate, perhaps with others in one file, and its chain. */
+static int add_named(struct hx *ctx, const struct section *section, struct pool *pool, size_t *ret_named)
+{
+    const struct setting *named = section_setting(section, "certificate"), *chain = section_setting(section, "chain");
+    size_t first;
+
+    if (named && pool_add_named(pool, ctx, named->value, &first))
+        return config_error(ctx->config, named->line, "certificate: %s", hx_last_error());
+    *ret_named = pool->count;
+    if (chain && pool_add_named(pool, ctx, chain->value, &first))
+        return config_error(ctx->config, chain->line, "chain: %s", hx_last_error());
+    return HX_OK;
+}
+
 /* The certificate that the section names must be the key's; one that it does not name is looked for. */
 static int configured_leaf(struct hx *ctx, const struct section *section, struct hx_key *key, struct pool *pool,
                            const struct certificate **ret)
 {
-    const struct setting *named = section_setting(section, "certificate"), *chain = section_setting(section, "chain");
+    const struct setting *named = section_setting(section, "certificate");
     struct token *token = atomic_load(&key->token);
-    size_t first;
+    struct pool choice;
     int result;
 
-    if (named) {
-        if ((result = pool_add_named(pool, ctx, named->value, &first)))
-            return config_error(ctx->config, named->line, "certificate: %s", hx_last_error());
-        if (!key->spki.len)
-            (void)key_prove_public(key, pool->certificate[first].facts.spki.data,
-                                   pool->certificate[first].facts.spki.len);
-    }
-    if (chain && (result = pool_add_named(pool, ctx, chain->value, &first)))
-        return config_error(ctx->config, chain->line, "chain: %s", hx_last_error());
-    if ((!named && (result = pool_add_token(pool, ctx, token))) || (result = pool_add_directory(pool, ctx)))
+    if ((result = add_named(ctx, section, pool, &choice.count)) || (result = pool_add_token(pool, ctx, token)) ||
+        (result = pool_add_directory(pool, ctx)))
         return result;
-    *ret = key->spki.len ? pool_leaf(pool, &key->spki) : NULL;
+    choice = (struct pool){ pool->certificate, named ? choice.count : pool->count };
+    if (named && (result = prove(ctx, token, key, &choice, false)))
+        return result;
+    *ret = key->spki.len ? pool_leaf(&choice, &key->spki) : NULL;
     if (named && !*ret)
         return config_error(ctx->config, named->line, "certificate '%s' belongs to another key than '%s'", named->value,
                             key->address);
@@ -141,6 +205,7 @@ int credential_key(struct hx *ctx, const char *name, struct hx_key **ret)
 int hx_credential_get(struct hx *ctx, const char *name, const char *what, struct hx_bytes *ret)
 {
     AUTO_CREDENTIAL struct credential *credential = NULL;
+    struct hx_bytes made = { 0 };
     const char *text;
     int result;
 
@@ -168,53 +233,20 @@ int hx_credential_get(struct hx *ctx, const char *name, const char *what, struct
     if (!text)
         return hx_error(HX_E_NOT_FOUND, "'%s' has no %s: it has no certificate, and none is configured",
                         credential->address, what);
-    return bytes_text(ret, text);
+    if ((result = bytes_text(&made, text)))
+        return result;
+    bytes_move(ret, &made);
+    return HX_OK;
 }
 
-static bool recall(struct hx *ctx, const struct token *token, struct hx_key *key)
-{
-    bool found = false;
-
-    pthread_mutex_lock(&ctx->mutex);
-    for (const struct proof *p = ctx->proofs; p && !found; p = p->next)
-        if (p->token == token && bytes_equal(p->ref.data, p->ref.len, key->ref.data, key->ref.len))
-            found = !bytes_append(&key->spki, p->spki.data, p->spki.len);
-    pthread_mutex_unlock(&ctx->mutex);
-    return found;
-}
-
-static void remember(struct hx *ctx, const struct token *token, const struct hx_key *key)
-{
-    struct proof *proof = calloc(1, sizeof *proof);
-
-    if (!proof)
-        return;
-    proof->token = token;
-    if (bytes_append(&proof->ref, key->ref.data, key->ref.len) ||
-        bytes_append(&proof->spki, key->spki.data, key->spki.len)) {
-        hx_bytes_free(&proof->ref);
-        free(proof);
-        return;
-    }
-    pthread_mutex_lock(&ctx->mutex);
-    proof->next = ctx->proofs;
-    ctx->proofs = proof;
-    pthread_mutex_unlock(&ctx->mutex);
-}
-
-void credential_prove_key(struct hx *ctx, struct token *token, struct hx_key *key)
+int credential_prove_key(struct hx *ctx, struct token *token, struct hx_key *key)
 {
     AUTO_POOL struct pool pool = { 0 };
+    int result;
 
-    if (recall(ctx, token, key) || pool_add_token(&pool, ctx, token) || pool_add_directory(&pool, ctx))
-        return;
-    for (size_t i = 0; i < pool.count && !key->spki.len; i++) {
-        const struct certificate *c = &pool.certificate[i];
-
-        /* A certificate on the token counts by its id; one in a file has none. */
-        if (c->token && !bytes_equal(c->id.data, c->id.len, key->object.id.data, key->object.id.len))
-            continue;
-        if (!key_prove_public(key, c->facts.spki.data, c->facts.spki.len))
-            remember(ctx, token, key);
-    }
+    if (recall(ctx, token, key))
+        return HX_OK;
+    if ((result = pool_add_token(&pool, ctx, token)) || (result = pool_add_directory(&pool, ctx)))
+        return result;
+    return prove(ctx, token, key, &pool, true);
 }

@@ -21,7 +21,8 @@ int credential_find(struct hx *, const char *name, struct credential **ret);
 /* Its key. */
 int credential_key(struct hx *, const char *name, struct hx_key **ret);
 
-/* For a key whose token does not tell its public key: looks for the certificate of the same id that fits. */
-void credential_prove_key(struct hx *, struct token *, struct hx_key *);
+/* For a key whose token does not tell its public key: looks for the certificate of the same id that fits.  That there
+ * is none is no error. */
+int credential_prove_key(struct hx *, struct token *, struct hx_key *);
 
 #endif

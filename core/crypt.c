@@ -202,8 +202,9 @@ int key_prove_public(struct hx_key *key, const void *spki, size_t len)
     alg.scheme = type == HX_RSA ? HX_RSA_PKCS1 : type == HX_ED25519 ? HX_EDDSA : HX_ECDSA;
     if (type == HX_ED25519)
         alg.hash = 0;
-    if ((result = hx_sign(key, &alg, digest, sizeof digest, &sig)) ||
-        (result = encode_verify(spki, len, &alg, digest, sizeof digest, sig.data, sig.len)))
+    if ((result = hx_sign(key, &alg, digest, sizeof digest, &sig)))
         return result;
+    if (encode_verify(spki, len, &alg, digest, sizeof digest, sig.data, sig.len))
+        return hx_error(HX_E_NOT_FOUND, "'%s' has another public key", key->address);
     return bytes_append(&key->spki, spki, len);
 }

@@ -46,6 +46,15 @@ int hx_error(int result, const char *fmt, ...)
     return result;
 }
 
+/* Where the reason goes on after what prefix begins with: "token 'x': list" and "token 'x': login: ..." name x once. */
+static const char *without_repetition(const char *prefix)
+{
+    const char *colon = strstr(prefix, ": ");
+    size_t len = colon ? (size_t)(colon - prefix) : strlen(prefix);
+
+    return !strncmp(reason, prefix, len) && !strncmp(reason + len, ": ", 2) ? reason + len + 2 : reason;
+}
+
 int hx_error_in(int result, const char *fmt, ...)
 {
     char prefix[256], text[sizeof reason + sizeof prefix + 2];
@@ -55,7 +64,7 @@ int hx_error_in(int result, const char *fmt, ...)
     vsnprintf(prefix, sizeof prefix, fmt, args);
     va_end(args);
     flatten(prefix);
-    snprintf(text, sizeof text, "%s: %s", prefix, reason[0] ? reason : hx_strerror(result));
+    snprintf(text, sizeof text, "%s: %s", prefix, reason[0] ? without_repetition(prefix) : hx_strerror(result));
     text[sizeof reason - 1] = '\0';
     memcpy(reason, text, sizeof reason);
     return result;

@@ -27,6 +27,12 @@ void object_list_free(struct object_list *list)
     *list = (struct object_list){ 0 };
 }
 
+bool object_may_sign(const struct hx_object *info)
+{
+    return info->kind == HX_PRIVATE_KEY && !(info->flags & HX_RESTRICTED) &&
+           (!info->usage || info->usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE));
+}
+
 int object_copy(struct object *ret, const struct hx_object *info)
 {
     struct object made = { .info = *info };
@@ -128,29 +134,22 @@ static int describe_step(struct token *token, void *arg)
 static int fits_token(struct hx *ctx, const struct address *address, struct token *token, bool *ret)
 {
     AUTO_TOKENS struct token_list facts = { 0 };
+    struct hx_token_info info = { 0 };
     int result = token_call(ctx, token, describe_step, &facts, 0);
 
     if (result)
-        return result;
+        return hx_error_in(result, "token '%s'", token_name(token));
     if (facts.count) {
         const struct token_facts *f = &facts.token[0];
-        struct hx_token_info info = { .flags = f->flags,
-                                      .label = f->label,
-                                      .serial = f->serial,
-                                      .manufacturer = f->manufacturer,
-                                      .model = f->model };
 
-        *ret = address_fits_token(address, &info);
+        info = (struct hx_token_info){ .flags = f->flags,
+                                       .label = f->label,
+                                       .serial = f->serial,
+                                       .manufacturer = f->manufacturer,
+                                       .model = f->model };
     }
+    *ret = address_fits_token(address, &info);
     return HX_OK;
-}
-
-static void lend_pin(struct token *token, const char *pin)
-{
-    pthread_mutex_lock(&token->login_mutex);
-    bytes_reset(&token->pin);
-    bytes_text(&token->pin, pin);
-    pthread_mutex_unlock(&token->login_mutex);
 }
 
 static int matching_tokens(struct hx *ctx, const struct address *address, struct token_set *set)
@@ -165,14 +164,14 @@ static int matching_tokens(struct hx *ctx, const struct address *address, struct
 
         if ((result = fits_token(ctx, address, set->token[i], &fits)))
             (void)token_set_problem(set, token_name(set->token[i]), result);
-        if (fits && address->pin)
-            lend_pin(set->token[i], address->pin);
         if (fits)
             set->token[kept++] = set->token[i];
         else
             token_release(set->token[i]);
     }
     set->count = kept;
+    if (kept == 1 && address->pin) /* of several, the wrong ones must not get it: three refusals lock a token */
+        token_lend_pin(set->token[0], address->pin, strlen(address->pin));
     return HX_OK;
 }
 
@@ -217,19 +216,18 @@ struct match {
     struct hx_bytes names;
 };
 
-static int take_match(struct match *match, struct token *token, struct object *object, const struct object_list *list)
+static int take_match(struct match *match, struct token *token, const struct object *object,
+                      const struct object_list *list)
 {
     AUTO_BYTES struct hx_bytes name = { 0 };
     int result = object_address(token, object, list, &name);
 
     if (result || (result = bytes_printf(&match->names, "%s%s", match->count ? ", " : "", (char *)name.data)))
         return result;
-    if (match->count++ == 0) {
-        match->token = token_retain(token);
-        match->object = *object;
-        *object = (struct object){ 0 };
-    }
-    return HX_OK;
+    if (match->count++)
+        return HX_OK;
+    match->token = token_retain(token);
+    return object_copy(&match->object, &object->info);
 }
 
 static int match_token(struct hx *ctx, const struct address *address, struct token *token, struct match *match)

@@ -44,7 +44,6 @@ static int take_fail(const struct hx_host *api, int result, const char *fmt, ...
 
 static void take_log(const struct hx_host *api, int priority, const char *fmt, ...)
 {
-    AUTO_BYTES struct hx_bytes line = { 0 };
     char text[768];
     va_list args;
 
@@ -120,13 +119,11 @@ static int set(struct host *host, const struct config *config, const struct sett
     if (option && option->flags & HX_SECRET && config->readable_by_others)
         return config_error(config, setting->line, "holds the secret '%s' and others can read it: chmod o-r '%s'",
                             setting->name, config->path);
-    if (option && option->flags & HX_LIBRARY) {
-        AUTO_FREE char *real = NULL;
-        int result = trust_library(setting->value, &real);
-
-        if (result)
-            return config_error(config, setting->line, "%s: %s", setting->name, hx_last_error());
-    }
+    /* The plugin is told the real path: who owns a symbolic link's directory could turn it after the check. */
+    if (option && option->flags & HX_LIBRARY)
+        return trust_library(setting->value, to)
+                   ? config_error(config, setting->line, "%s: %s", setting->name, hx_last_error())
+                   : HX_OK;
     if (!(*to = string_copy(setting->value)))
         return hx_error(HX_E_NO_MEMORY, "out of memory");
     return HX_OK;

@@ -122,6 +122,17 @@ static int bind_public(struct token *token, struct hx_key *key, void *object, co
     return HX_OK;
 }
 
+static int load_bound(struct token *token, struct hx_key *key, struct object *ret_info, void **ret_object)
+{
+    int result = object_load_now(token, key->where.kind, &key->ref, ret_info, ret_object);
+
+    if (result == HX_E_NOT_FOUND)
+        return hx_error_in(result, "'%s'", key->address);
+    if (!result && (result = bind_public(token, key, *ret_object, &ret_info->info)))
+        token_table(token)->unload(*ret_object);
+    return result;
+}
+
 static int load(struct token *token, void *arg, void **ret_object)
 {
     AUTO_OBJECT struct object info = { 0 };
@@ -131,10 +142,9 @@ static int load(struct token *token, void *arg, void **ret_object)
 
     if (!key->ref.len && (result = find_ref(token, key)))
         return result;
-    if ((result = object_load_now(token, key->where.kind, &key->ref, &info, &object)))
-        return result;
-    if ((result = bind_public(token, key, object, &info.info))) {
-        token_table(token)->unload(object);
+    if ((result = load_bound(token, key, &info, &object))) {
+        if (key->spki.len && (result == HX_E_NOT_FOUND || result == HX_E_INVALID))
+            bytes_reset(&key->ref); /* the right key may be back one day: its address will tell, and its public key */
         return result;
     }
     if (!key->object.info.kind) { /* nobody but us has this key yet */
@@ -179,8 +189,8 @@ int key_open_object(struct hx *ctx, struct token *token, const struct object *ob
     atomic_store(&key->token, token_retain(token));
     if ((result = bytes_append(&key->ref, object->ref.data, object->ref.len)) || (result = open_now(key)))
         return result;
-    if (!key->spki.len && object->info.kind == HX_PRIVATE_KEY)
-        credential_prove_key(ctx, token, key);
+    if (!key->spki.len && object_may_sign(&object->info) && (result = credential_prove_key(ctx, token, key)))
+        return result;
     *ret = key;
     key = NULL;
     return HX_OK;
@@ -297,6 +307,17 @@ int hx_key_from_reference(struct hx *ctx, const void *der, size_t len, struct hx
     return from_address(ctx, (char *)address.data, &spki, ret);
 }
 
+static int make_reference(const char *address, const struct hx_bytes *spki, struct hx_bytes *ret)
+{
+    struct hx_bytes pem = { 0 };
+    int result = encode_reference(address, spki->data, spki->len, &pem);
+
+    if (result)
+        return result;
+    bytes_move(ret, &pem);
+    return HX_OK;
+}
+
 int hx_key_reference(struct hx_key *key, struct hx_bytes *ret)
 {
     if (key->where.kind != HX_PRIVATE_KEY)
@@ -304,12 +325,12 @@ int hx_key_reference(struct hx_key *key, struct hx_bytes *ret)
     if (!key->spki.len)
         return hx_error(HX_E_UNSUPPORTED, "'%s' does not tell its public key: store its certificate first",
                         key->address);
-    return encode_reference(key->address, key->spki.data, key->spki.len, ret);
+    return make_reference(key->address, &key->spki, ret);
 }
 
 int hx_default_reference(struct hx_bytes *ret)
 {
-    return encode_reference("hsm:", NULL, 0, ret);
+    return make_reference("hsm:", &(struct hx_bytes){ 0 }, ret);
 }
 
 int hx_key_info(struct hx_key *key, struct hx_object *ret)
@@ -325,7 +346,13 @@ const char *hx_key_address(struct hx_key *key)
 
 int hx_key_public(struct hx_key *key, struct hx_bytes *ret)
 {
+    struct hx_bytes copy = { 0 };
+    int result;
+
     if (!key->spki.len)
         return hx_error(HX_E_UNSUPPORTED, "'%s' does not tell its public key", key->address);
-    return bytes_append(ret, key->spki.data, key->spki.len);
+    if ((result = bytes_append(&copy, key->spki.data, key->spki.len)))
+        return result;
+    bytes_move(ret, &copy);
+    return HX_OK;
 }

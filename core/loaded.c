@@ -16,10 +16,10 @@ static int load_new(struct token *token, _Atomic(struct loaded *) *slot, token_l
     }
     made->generation = token->generation;
     made->before = atomic_load(slot);
-    pthread_mutex_lock(&token->list_mutex);
+    pthread_mutex_lock(&token->brief_mutex);
     made->next = token->loaded;
     token->loaded = made;
-    pthread_mutex_unlock(&token->list_mutex);
+    pthread_mutex_unlock(&token->brief_mutex);
     atomic_store_explicit(slot, made, memory_order_release);
     return HX_OK;
 }
@@ -49,13 +49,13 @@ int token_object(struct token *token, _Atomic(struct loaded *) *slot, token_load
 
 static void unlink_loaded(struct token *token, const struct loaded *gone)
 {
-    pthread_mutex_lock(&token->list_mutex);
+    pthread_mutex_lock(&token->brief_mutex);
     for (struct loaded **at = &token->loaded; *at; at = &(*at)->next)
         if (*at == gone) {
             *at = gone->next;
             break;
         }
-    pthread_mutex_unlock(&token->list_mutex);
+    pthread_mutex_unlock(&token->brief_mutex);
 }
 
 void token_drop(struct token *token, _Atomic(struct loaded *) *slot)
@@ -63,11 +63,13 @@ void token_drop(struct token *token, _Atomic(struct loaded *) *slot)
     struct loaded *loaded = atomic_exchange(slot, NULL), *before;
 
     pthread_rwlock_rdlock(&token->lock);
-    if (usable(token, loaded) && token->handle && !table_exiting()) {
+    if (usable(token, loaded)) {
         unlink_loaded(token, loaded);
-        plugin_enter(token->host->plugin);
-        token_table(token)->unload(loaded->object);
-        plugin_leave(token->host->plugin);
+        if (!table_exiting()) {
+            plugin_enter(token->host->plugin);
+            token_table(token)->unload(loaded->object);
+            plugin_leave(token->host->plugin);
+        }
     }
     pthread_rwlock_unlock(&token->lock);
     for (; loaded; loaded = before) {

@@ -8,22 +8,24 @@
 
 #include "encode.h"
 #include "error.h"
+#include "log.h"
 #include "refused.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 
 enum state { FREE, TRYING, GOOD, UNKNOWN, REFUSED, REFUSED_AND_KEPT };
 
 struct row {
-    _Atomic uint64_t tag; /* 0: nobody's yet; never changes again */
+    _Atomic uint64_t tag; /* of token and PIN; 0: nobody's yet; never changes again */
+    _Atomic uint64_t token; /* the tag of the token alone */
     _Atomic uint32_t state;
     _Atomic int32_t owner; /* the process that is TRYING */
 };
@@ -46,7 +48,11 @@ static void map_page(void)
     if (made == MAP_FAILED)
         return;
     page = made;
-    RAND_bytes_ex(encode_libctx(), page->salt, sizeof page->salt, 0);
+    /* From the kernel: seeding libcrypto's generator would take a good part of a short program's start. */
+    if (getrandom(page->salt, sizeof page->salt, 0) != sizeof page->salt) {
+        munmap(made, sizeof *page);
+        page = NULL;
+    }
 }
 
 int login_prepare(void)
@@ -147,18 +153,30 @@ static void settle(struct row *row, uint32_t state)
     atomic_store(&row->state, state);
 }
 
+static bool keep(const char *serial, const void *pin, size_t len)
+{
+    bool kept = refused_add(serial, pin, len);
+
+    if (!kept)
+        hx_log(LOG_WARNING, "a PIN was refused and there is no writable state directory to remember it in: correct it "
+                            "before this program starts again");
+    return kept;
+}
+
 int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg)
 {
     struct row *row;
     bool kept;
-    uint64_t tag = 0;
+    uint64_t tag = 0, token = 0;
     int result;
 
-    if ((result = login_prepare()) || (result = tag_of(serial, pin, len, &tag)))
+    if ((result = login_prepare()) || (result = tag_of(serial, pin, len, &tag)) ||
+        (result = tag_of(serial, NULL, 0, &token)))
         return result;
     row = find_row(tag);
     if (!row)
         return hx_error(HX_E_PIN, "too many PINs were tried: restart the program");
+    atomic_store(&row->token, token);
     if ((result = claim(row, serial, pin, len)))
         return result;
     if (refused_has(serial, pin, len, &kept)) {
@@ -167,7 +185,7 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
     }
     result = try(arg);
     if (result == HX_E_PIN)
-        settle(row, refused_add(serial, pin, len) ? REFUSED_AND_KEPT : REFUSED);
+        settle(row, keep(serial, pin, len) ? REFUSED_AND_KEPT : REFUSED);
     else
         settle(row, result ? UNKNOWN : GOOD);
     return result;
@@ -175,12 +193,16 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
 
 void login_forget(const char *serial)
 {
-    /* Which rows are this token's cannot be told from their tags: all may be tried once more. */
+    uint64_t token = 0;
+
     refused_forget(serial);
-    for (size_t i = 0; page && i < ROWS; i++) {
+    if (!page || tag_of(serial, NULL, 0, &token))
+        return;
+    for (size_t i = 0; i < ROWS; i++) {
+        struct row *row = &page->row[i];
         uint32_t refused = REFUSED, kept = REFUSED_AND_KEPT;
 
-        if (!atomic_compare_exchange_strong(&page->row[i].state, &refused, UNKNOWN))
-            atomic_compare_exchange_strong(&page->row[i].state, &kept, UNKNOWN);
+        if (atomic_load(&row->token) == token && !atomic_compare_exchange_strong(&row->state, &refused, UNKNOWN))
+            atomic_compare_exchange_strong(&row->state, &kept, UNKNOWN);
     }
 }

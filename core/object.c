@@ -4,6 +4,7 @@
 
 #include "encode.h"
 #include "error.h"
+#include "key.h"
 
 #include <string.h>
 
@@ -44,6 +45,8 @@ int hx_each(struct hx *ctx, const char *text, hx_each_fn *fn, void *arg)
         result = each_on_token(ctx, set.token[i], &address, fn, arg, &stop);
         if (stop)
             return result;
+        if (result == HX_E_NOT_FOUND && !ctx->configured && !address.token)
+            continue; /* what is not there steps aside */
         if (result && !first) {
             first = result;
             bytes_text(&reason, hx_last_error());
@@ -198,6 +201,23 @@ int hx_generate(struct hx *ctx, const char *name, const struct hx_spec *spec, st
     return result ? result : make(ctx, token, &making, ret_address);
 }
 
+/* Does the certificate belong to that key?  One that cannot tell its public key has to sign for an answer. */
+static bool is_its_key(struct hx *ctx, struct token *token, const struct object *object, const struct cert_facts *facts)
+{
+    AUTO_BYTES struct hx_bytes spki = { 0 };
+    AUTO_KEY struct hx_key *key = NULL;
+    int result = object_spki(ctx, token, object, &spki);
+
+    if (result == HX_E_UNSUPPORTED && object_may_sign(&object->info) && !object_address(token, object, NULL, &spki) &&
+        !key_open_object(ctx, token, object, (char *)spki.data, &key) && !key->spki.len)
+        return !key_prove_public(key, facts->spki.data, facts->spki.len);
+    if (key) {
+        bytes_reset(&spki);
+        result = bytes_append(&spki, key->spki.data, key->spki.len);
+    }
+    return !result && bytes_equal(spki.data, spki.len, facts->spki.data, facts->spki.len);
+}
+
 /* The private key on the token that the certificate belongs to; HX_E_NOT_FOUND if there is none. */
 static int key_of_certificate(struct hx *ctx, struct token *token, const struct cert_facts *facts, struct object *ret)
 {
@@ -206,14 +226,11 @@ static int key_of_certificate(struct hx *ctx, struct token *token, const struct 
     int result = object_list(ctx, token, &want, &list);
 
     for (size_t i = 0; i < list.count && !result; i++) {
-        AUTO_BYTES struct hx_bytes spki = { 0 };
-
-        if (!object_spki(ctx, token, &list.object[i], &spki) &&
-            bytes_equal(spki.data, spki.len, facts->spki.data, facts->spki.len)) {
-            *ret = list.object[i];
-            list.object[i] = (struct object){ 0 };
-            return HX_OK;
-        }
+        if (!is_its_key(ctx, token, &list.object[i], facts))
+            continue;
+        *ret = list.object[i];
+        list.object[i] = (struct object){ 0 };
+        return HX_OK;
     }
     return result ? result : HX_E_NOT_FOUND;
 }

@@ -23,6 +23,9 @@ void object_free(struct object *); /* empties it */
 void object_list_free(struct object_list *);
 #define AUTO_OBJECTS CLEANUP(object_list_free)
 
+/* Is it a private key for signatures of the user's own? */
+bool object_may_sign(const struct hx_object *);
+
 /* The objects on a token that fit want (zero fields: any). */
 int object_list(struct hx *, struct token *, const struct hx_object *want, struct object_list *ret);
 /* The same inside a step, and load()'s description of one object. */

@@ -116,6 +116,14 @@ static int load_path(const char *path, struct plugin **ret)
     return result;
 }
 
+/* A plugin in the directory is found by its file's name, which has len bytes before the ".so". */
+static int check_name(const struct plugin *plugin, const char *name, size_t len)
+{
+    if (strlen(plugin->table.name) == len && !strncmp(plugin->table.name, name, len))
+        return HX_OK;
+    return hx_error(HX_E_CONFIG, "plugin '%s' calls itself '%s': rename the file", plugin->path, plugin->table.name);
+}
+
 int plugin_load(const char *name, struct plugin **ret)
 {
     AUTO_BYTES struct hx_bytes path = { 0 };
@@ -130,9 +138,8 @@ int plugin_load(const char *name, struct plugin **ret)
             return hx_error(result, "no plugin '%s' in '%s': install it, or give its path", name, directory());
         return result;
     }
-    if (strcmp(plugin->table.name, name))
-        return hx_error(HX_E_CONFIG, "plugin '%s' calls itself '%s': rename the file", plugin->path,
-                        plugin->table.name);
+    if ((result = check_name(plugin, name, strlen(name))))
+        return result;
     *ret = plugin;
     return HX_OK;
 }
@@ -154,9 +161,12 @@ int plugin_each(plugin_fn *fn, void *arg)
         struct plugin *plugin = NULL;
 
         if (!result && !(result = bytes_printf(&path, "%s/%s", directory(), names[i]->d_name))) {
+            const char *name = names[i]->d_name;
             int loaded = load_path((char *)path.data, &plugin);
 
-            result = fn(arg, (char *)path.data, plugin, loaded);
+            if (!loaded)
+                loaded = check_name(plugin, name, strlen(name) - 3);
+            result = fn(arg, (char *)path.data, loaded ? NULL : plugin, loaded);
         }
         free(names[i]);
     }

@@ -76,10 +76,13 @@ static bool read_list(int directory, struct list *ret)
 
 static bool write_list(int directory, const struct list *list)
 {
-    int fd = openat(directory, ".refused.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    FILE *file;
     bool good;
+    int fd;
 
+    unlinkat(directory, ".refused.new", 0); /* what a crash left behind, or somebody else put there */
+    fd = openat(directory, ".refused.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file) {
         if (fd >= 0)
             close(fd);

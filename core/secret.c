@@ -35,12 +35,8 @@ static int from_object(struct hx *ctx, const struct host *host, const char *addr
     return result ? hx_error_in(result, "pin-credential '%s'", address) : HX_OK;
 }
 
-int secret_fetch(struct hx *ctx, const struct host *host, const char *name, struct hx_bytes *ret)
+static int fetch(struct hx *ctx, const struct host *host, const struct option_value *value, struct hx_bytes *ret)
 {
-    const struct option_value *value = host_value(host, name);
-
-    if (!value)
-        return HX_OK;
     if (value->value)
         return bytes_text(ret, value->value);
     if (value->file)
@@ -50,4 +46,13 @@ int secret_fetch(struct hx *ctx, const struct host *host, const char *name, stru
     if (!strncmp(value->credential, "hsm:", 4))
         return from_object(ctx, host, value->credential, ret);
     return secret_credential(value->credential, ret);
+}
+
+int secret_fetch(struct hx *ctx, const struct host *host, const char *name, struct hx_bytes *ret)
+{
+    const struct option_value *value = host_value(host, name);
+    int result = value ? fetch(ctx, host, value, ret) : HX_OK;
+
+    /* Not found would mean that there is no such key or token, and another would be taken for it. */
+    return result == HX_E_NOT_FOUND ? HX_E_CONFIG : result;
 }

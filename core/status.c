@@ -38,6 +38,8 @@ static int show_token(struct hx *ctx, struct token *token, hx_status_fn *fn, voi
     int result = token_call(ctx, token, describe, &facts, 0);
     const struct token_facts *f = facts.count ? &facts.token[0] : NULL;
 
+    if (result == HX_E_NOT_FOUND && !ctx->configured)
+        return HX_OK; /* what is not there steps aside */
     if (result)
         return fn(arg, "token", token_name(token), result, hx_last_error());
     bytes_printf(&text, "plugin %s", token_table(token)->name);

@@ -36,7 +36,7 @@ static void init_locks(struct token *token)
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&token->load_mutex, NULL);
     pthread_mutex_init(&token->login_mutex, NULL);
-    pthread_mutex_init(&token->list_mutex, NULL);
+    pthread_mutex_init(&token->brief_mutex, NULL);
 }
 
 static void before_fork(void)
@@ -52,14 +52,14 @@ static void before_fork(void)
     for (struct token *token = list; token; token = token->next) {
         /* A plugin that forks holds the read lock itself. */
         token->quiet = !plugin_inside() && !pthread_rwlock_timedwrlock(&token->lock, &deadline);
-        pthread_mutex_lock(&token->list_mutex);
+        pthread_mutex_lock(&token->brief_mutex);
     }
 }
 
 static void after_fork_in_parent(void)
 {
     for (struct token *token = list; token; token = token->next) {
-        pthread_mutex_unlock(&token->list_mutex);
+        pthread_mutex_unlock(&token->brief_mutex);
         if (token->quiet)
             pthread_rwlock_unlock(&token->lock);
     }
@@ -75,7 +75,7 @@ static void after_fork_in_child(void)
         token->handle = NULL;
         token->loaded = NULL;
         token->generation++;
-        token->failed_at = 0;
+        token->tried_at = 0;
     }
     plugin_fork_child();
     context_fork_child();
@@ -90,6 +90,11 @@ static void register_handlers(void)
 {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     atexit(at_exit);
+}
+
+void table_prepare(void)
+{
+    pthread_once(&once, register_handlers);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -136,7 +141,6 @@ int token_get(struct host *host, const char *serial, const char *secret_name, st
 {
     struct token *token;
 
-    pthread_once(&once, register_handlers);
     pthread_mutex_lock(&mutex);
     token = known(host, serial);
     if (token) {

@@ -30,21 +30,25 @@ struct token {
     pthread_rwlock_t lock; /* read: a call runs; write: opening, closing */
     void *handle; /* NULL: not open */
     unsigned generation; /* which opening this is; counts forks too */
-    int64_t failed_at; /* when opening last failed, in ms; 0: it did not */
-    int failure; /* with this result and this reason */
+    int64_t tried_at; /* when opening was last tried, in ms; 0: never */
+    int failure; /* its result, and the reason if it failed */
     char reason[256];
 
     pthread_mutex_t load_mutex; /* loading objects */
-    pthread_mutex_t login_mutex; /* logging in, and the cached PIN */
+    pthread_mutex_t login_mutex; /* logging in */
     _Atomic unsigned logins; /* how often it was done: a caller sees whether another was faster */
-    struct hx_bytes pin; /* fetched ahead, for when the file cannot be read any more */
+    unsigned logged_in; /* the generation that the last one was done in */
 
-    pthread_mutex_t list_mutex;
-    struct loaded *loaded;
+    pthread_mutex_t brief_mutex; /* held for moments only, so that a fork can wait for it: */
+    struct loaded *loaded; /* what is loaded, */
+    struct hx_bytes pin; /* and the PIN, fetched ahead for when the file cannot be read any more */
     bool quiet; /* table.c: the lock is held while the process forks */
 };
 
 /* table.c */
+
+/* Watches for forks and the process's end; before any lock of ours is taken that a child could need. */
+void table_prepare(void);
 
 /* The token in the table, made if it is not there; the table takes host over, also when it fails.  serial and
  * secret_name may be NULL. */
@@ -60,23 +64,31 @@ bool table_exiting(void);
 const char *token_name(const struct token *);
 const struct hx_plugin *token_table(const struct token *);
 
-/* Fetches the PIN and maps the vendor's library, without touching a device.  A failure shows when the PIN is needed. */
-void token_prefetch(struct hx *, struct token *);
-
 /* Runs step(token, arg) with the token open and its lock held; logs in, reopens, waits as the result demands.
- * ONCE: step changes the token, so it is not repeated when the token was lost in the middle. */
+ * ONCE: step changes the token, so it is not repeated when the token was lost in the middle.  LOGIN: step logs in. */
 typedef int token_step(struct token *, void *arg);
-enum token_call_flags { TOKEN_ONCE = 1 };
+enum token_call_flags { TOKEN_ONCE = 1, TOKEN_LOGIN = 2 };
 int token_call(struct hx *, struct token *, token_step *step, void *arg, unsigned flags);
 
 /* What the token tells of itself now; inside a step.  Zero where the plugin cannot tell. */
 int token_describe(struct token *, struct token_list *ret);
 
-/* Sends this PIN, or NULL for the pinpad, on a person's word (hx_login). */
-int token_login_now(struct hx *, struct token *, const void *pin, size_t len);
-
 /* Closes the token; nobody uses it any more. */
 void token_close(struct token *);
+
+/* session.c */
+
+/* Fetches the PIN and maps the vendor's library, without touching a device.  A failure shows when the PIN is needed. */
+void token_prefetch(struct hx *, struct token *);
+
+/* The PIN to use where none is configured. */
+void token_lend_pin(struct token *, const void *pin, size_t len);
+
+/* Logs in with the PIN that is configured, unless it was done since token->logins was this. */
+int token_login(struct hx *, struct token *, unsigned logins);
+
+/* Sends this PIN, or NULL for the pinpad, on a person's word (hx_login). */
+int token_login_now(struct hx *, struct token *, const void *pin, size_t len);
 
 /* loaded.c */
 

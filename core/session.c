@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Logging in to a token: where the PIN comes from, whether it may be sent, and one login for all who wait for it. */
+#include "error.h"
+#include "log.h"
+#include "login.h"
+#include "secret.h"
+#include "token.h"
+
+#include <string.h>
+
+struct login {
+    const void *pin; /* NULL: the pinpad */
+    size_t len;
+    bool person; /* a person says so: no rule of ours forbids it */
+    unsigned logins; /* so many were done when the caller found that one is needed */
+    struct token *token;
+    struct token_list facts;
+};
+
+void token_lend_pin(struct token *token, const void *pin, size_t len)
+{
+    pthread_mutex_lock(&token->brief_mutex);
+    bytes_reset(&token->pin);
+    bytes_append(&token->pin, pin, len);
+    pthread_mutex_unlock(&token->brief_mutex);
+}
+
+static int fetch_pin(struct hx *ctx, struct token *token, struct hx_bytes *ret)
+{
+    int result = secret_fetch(ctx, token->host, "pin", ret);
+
+    if (!result && !ret->len && token->secret_name) {
+        result = secret_credential(token->secret_name, ret);
+        if (result == HX_E_NOT_FOUND)
+            result = HX_OK;
+    }
+    if (!result && ret->len) {
+        token_lend_pin(token, ret->data, ret->len);
+        return HX_OK;
+    }
+    pthread_mutex_lock(&token->brief_mutex);
+    if (token->pin.len) /* the rights to read it may be gone by now */
+        result = bytes_append(ret, token->pin.data, token->pin.len);
+    pthread_mutex_unlock(&token->brief_mutex);
+    return result;
+}
+
+void token_prefetch(struct hx *ctx, struct token *token)
+{
+    AUTO_BYTES struct hx_bytes pin = { 0 };
+    const struct option_value *value = host_value(token->host, "pin");
+
+    host_preload(token->host);
+    if (value && value->credential && !strncmp(value->credential, "hsm:", 4))
+        return; /* it would open a device */
+    if (fetch_pin(ctx, token, &pin))
+        hx_log(LOG_INFO, "token '%s': %s", token_name(token), hx_last_error());
+}
+
+static int send(void *arg)
+{
+    const struct login *login = arg;
+
+    return token_table(login->token)->login(login->token->handle, login->pin, login->len);
+}
+
+static const char *serial_of(const struct login *login)
+{
+    if (login->facts.count && login->facts.token[0].serial && *login->facts.token[0].serial)
+        return login->facts.token[0].serial;
+    return token_name(login->token);
+}
+
+static int may_send(const struct login *login)
+{
+    uint32_t flags = login->facts.count ? login->facts.token[0].flags : 0;
+    const char *name = token_name(login->token);
+
+    if (flags & HX_PIN_LOCKED)
+        return hx_error(HX_E_LOCKED, "the PIN is locked: unblock it with the vendor's tool");
+    if (flags & HX_PIN_FINAL)
+        return hx_error(HX_E_PIN, "one more wrong PIN would lock it, so none is sent: say `hsmux login %s`", name);
+    if (!login->pin && !(flags & HX_PINPAD))
+        return login->token->secret_name ? hx_error(HX_E_LOGIN, "wants a PIN, and there is no systemd credential '%s'",
+                                                    login->token->secret_name)
+                                         : hx_error(HX_E_LOGIN, "wants a PIN: set pin-file = in [token %s]", name);
+    return HX_OK;
+}
+
+/* Has another thread logged in since, and to this opening of the token? */
+static bool was_done(const struct token *token, const struct login *login)
+{
+    return !login->person && atomic_load(&token->logins) != login->logins && token->logged_in == token->generation;
+}
+
+static int log_in(struct token *token, struct login *login)
+{
+    int result;
+
+    token_list_free(&login->facts);
+    if ((result = token_describe(token, &login->facts)) || (!login->person && (result = may_send(login))))
+        return result;
+    result =
+        login->person || !login->pin ? send(login) : login_once(serial_of(login), login->pin, login->len, send, login);
+    if (result)
+        return result;
+    token->logged_in = token->generation;
+    atomic_fetch_add(&token->logins, 1);
+    if (login->person)
+        login_forget(serial_of(login));
+    return HX_OK;
+}
+
+static int log_in_step(struct token *token, void *arg)
+{
+    struct login *login = arg;
+    int result = HX_OK;
+
+    if (!token_table(token)->login)
+        return hx_error(HX_E_UNSUPPORTED, "plugin '%s' has no login", token_table(token)->name);
+    pthread_mutex_lock(&token->login_mutex);
+    if (!was_done(token, login))
+        result = log_in(token, login);
+    pthread_mutex_unlock(&token->login_mutex);
+    return result;
+}
+
+static int log_in_now(struct hx *ctx, struct login *login)
+{
+    int result = token_call(ctx, login->token, log_in_step, login, TOKEN_LOGIN);
+
+    token_list_free(&login->facts);
+    return result;
+}
+
+int token_login_now(struct hx *ctx, struct token *token, const void *pin, size_t len)
+{
+    struct login login = { .token = token, .pin = pin, .len = len, .person = true };
+    int result = log_in_now(ctx, &login);
+
+    return result ? hx_error_in(result, "token '%s': login", token_name(token)) : HX_OK;
+}
+
+int token_login(struct hx *ctx, struct token *token, unsigned logins)
+{
+    AUTO_BYTES struct hx_bytes pin = { 0 };
+    struct login login = { .token = token, .logins = logins };
+    int result = fetch_pin(ctx, token, &pin);
+
+    if (result)
+        return result;
+    login.pin = pin.len ? pin.data : NULL;
+    login.len = pin.len;
+    result = log_in_now(ctx, &login);
+    return result ? hx_error_in(result, "login") : HX_OK;
+}
