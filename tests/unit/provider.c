@@ -1,203 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The OpenSSL provider, linked in as a built-in one, over the core and the file plugin.  Software twins of the token's
- * keys check what it does. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <hsmux/hsmux.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/provider.h>
-#include <openssl/rsa.h>
-#include <openssl/store.h>
-#include <openssl/x509.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-OSSL_provider_init_fn hsmux_provider_init;
-
-enum { RSA_2048, P256, P384, ED25519, KEYS };
-
-static const struct {
-    const char *label, *type, *group, *digest;
-} kinds[KEYS] = {
-    { "rsa", "RSA", NULL, "SHA256" },
-    { "p256", "EC", "P-256", "SHA256" },
-    { "p384", "EC", "P-384", "SHA384" },
-    { "ed25519", "ED25519", NULL, NULL },
-};
-
-static char directory[] = "/tmp/hsmux-provider.XXXXXX";
-static char config[64];
-static OSSL_LIB_CTX *libctx;
-static OSSL_PROVIDER *ours, *theirs;
-static EVP_PKEY *twins[KEYS];
-static const char message[] = "a message of some length";
-
-static void write_config(const char *text)
-{
-    FILE *file = fopen(config, "w");
-
-    fprintf(file, text, directory);
-    fclose(file);
-    chmod(config, 0600);
-}
-
-static const char good_config[] = "[token soft]\nplugin = file\ndirectory = %s/keys\n";
-
-static void write_twin(int kind)
-{
-    char path[128];
-    FILE *file;
-
-    twins[kind] = kinds[kind].group ? EVP_PKEY_Q_keygen(libctx, NULL, "EC", kinds[kind].group)
-                                    : EVP_PKEY_Q_keygen(libctx, NULL, kinds[kind].type, (size_t)2048);
-    assert_non_null(twins[kind]);
-    snprintf(path, sizeof(path), "%s/keys/%s.key", directory, kinds[kind].label);
-    umask(077);
-    file = fopen(path, "w");
-    assert_int_equal(PEM_write_PKCS8PrivateKey(file, twins[kind], NULL, NULL, 0, NULL, NULL), 1);
-    fclose(file);
-}
-
-/* The plugins of the build that this program belongs to. */
-static void find_plugins(void)
-{
-    char path[512];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
-
-    assert_true(len > 0);
-    path[len] = '\0';
-    strcpy(strrchr(path, '/'), "/../../plugins/file");
-    setenv("HSMUX_PLUGINS", path, 0);
-}
-
-static int set_up(void **state)
-{
-    char keys[64];
-
-    (void)state;
-    assert_non_null(mkdtemp(directory));
-    snprintf(config, sizeof(config), "%s/hsmux.conf", directory);
-    snprintf(keys, sizeof(keys), "%s/keys", directory);
-    mkdir(keys, 0700);
-    setenv("HSMUX_CONF", config, 1);
-    find_plugins();
-    libctx = OSSL_LIB_CTX_new();
-    theirs = OSSL_PROVIDER_load(libctx, "default");
-    assert_int_equal(OSSL_PROVIDER_add_builtin(libctx, "hsmux", hsmux_provider_init), 1);
-    ours = OSSL_PROVIDER_load(libctx, "hsmux");
-    assert_non_null(ours);
-    for (int kind = 0; kind < KEYS; kind++)
-        write_twin(kind);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    char command[64];
-
-    (void)state;
-    for (int kind = 0; kind < KEYS; kind++)
-        EVP_PKEY_free(twins[kind]);
-    OSSL_PROVIDER_unload(ours);
-    OSSL_PROVIDER_unload(theirs);
-    OSSL_LIB_CTX_free(libctx);
-    snprintf(command, sizeof(command), "rm -r %s", directory);
-    return system(command);
-}
-
-/* The first object of that kind that an address yields, or NULL. */
-static OSSL_STORE_INFO *fetch(const char *address, int expect)
-{
-    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(address, libctx, NULL, NULL, NULL, NULL, NULL, NULL);
-    OSSL_STORE_INFO *info = NULL;
-
-    assert_non_null(store);
-    if (expect)
-        assert_int_equal(OSSL_STORE_expect(store, expect), 1);
-    while (!info && !OSSL_STORE_eof(store))
-        info = OSSL_STORE_load(store);
-    OSSL_STORE_close(store);
-    return info;
-}
-
-static EVP_PKEY *open_key(int kind)
-{
-    char address[64];
-    OSSL_STORE_INFO *info;
-    EVP_PKEY *key;
-
-    snprintf(address, sizeof(address), "hsm:soft/key/%s", kinds[kind].label);
-    info = fetch(address, OSSL_STORE_INFO_PKEY);
-    if (!info)
-        ERR_print_errors_fp(stderr);
-    assert_non_null(info);
-    key = OSSL_STORE_INFO_get1_PKEY(info);
-    OSSL_STORE_INFO_free(info);
-    assert_ptr_equal(EVP_PKEY_get0_provider(key), ours);
-    return key;
-}
-
-static EVP_PKEY *read_pem(BIO *pem)
-{
-    return PEM_read_bio_PrivateKey_ex(pem, NULL, NULL, NULL, libctx, NULL);
-}
-
-static BIO *reference_of(int kind)
-{
-    BIO *pem = BIO_new(BIO_s_mem());
-    EVP_PKEY *key = open_key(kind);
-
-    assert_int_equal(PEM_write_bio_PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL), 1);
-    EVP_PKEY_free(key);
-    return pem;
-}
-
-static int sign(EVP_PKEY *key, int kind, unsigned char *sig, size_t *len)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int ok = EVP_DigestSignInit_ex(ctx, NULL, kinds[kind].digest, libctx, NULL, key, NULL) == 1 &&
-             EVP_DigestSign(ctx, sig, len, (const unsigned char *)message, sizeof(message)) == 1;
-
-    EVP_MD_CTX_free(ctx);
-    return ok;
-}
-
-static int verify(EVP_PKEY *key, int kind, const unsigned char *sig, size_t len)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int good = EVP_DigestVerifyInit_ex(ctx, NULL, kinds[kind].digest, libctx, NULL, key, NULL) == 1 &&
-               EVP_DigestVerify(ctx, sig, len, (const unsigned char *)message, sizeof(message)) == 1;
-
-    EVP_MD_CTX_free(ctx);
-    return good;
-}
-
-static void assert_signs(EVP_PKEY *key, int kind)
-{
-    unsigned char sig[512];
-    size_t len = sizeof(sig);
-
-    if (!sign(key, kind, sig, &len)) {
-        ERR_print_errors_fp(stderr);
-        fail_msg("'%s' does not sign", kinds[kind].label);
-    }
-    assert_true(verify(twins[kind], kind, sig, len));
-    assert_true(verify(key, kind, sig, len));
-    sig[len - 1] ^= 1;
-    assert_false(verify(key, kind, sig, len));
-}
+/* The OpenSSL provider: what its keys and signatures do. */
+#include "provider-keys.h"
 
 static void a_reference_signs_like_the_key(void **state)
 {
@@ -331,11 +134,179 @@ static void only_the_public_half_is_exported(void **state)
             assert_int_equal(OBJ_sn2nid(group), EC_curve_nist2nid(kinds[kind].group));
         }
         assert_int_equal(EVP_PKEY_get_default_digest_name(key, group, sizeof(group)), kind == ED25519 ? 2 : 1);
-        assert_string_equal(group, kind == ED25519 ? "" : "SHA256");
+        assert_string_equal(group, kind == ED25519 ? "UNDEF" : "SHA256");
         assert_int_equal(EVP_PKEY_get_bits(key), EVP_PKEY_get_bits(twins[kind]));
         assert_int_equal(EVP_PKEY_get_security_bits(key), EVP_PKEY_get_security_bits(twins[kind]));
         assert_int_equal(EVP_PKEY_get_size(key), EVP_PKEY_get_size(twins[kind]));
         EVP_PKEY_free(key);
         ERR_clear_error();
     }
+}
+
+static int sign_pss(EVP_PKEY *key, int salt, const char *digest, unsigned char *sig, size_t *len)
+{
+    static const unsigned char hash[64] = "a digest";
+    EVP_MD *md = EVP_MD_fetch(libctx, digest, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(libctx, key, NULL);
+    int ok = EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, md) == 1 &&
+             EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+             EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt) == 1 &&
+             EVP_PKEY_sign(ctx, sig, len, hash, (size_t)EVP_MD_get_size(md)) == 1;
+
+    EVP_PKEY_CTX_free(ctx);
+    EVP_MD_free(md);
+    return ok;
+}
+
+static int verify_pss(EVP_PKEY *key, int salt, const char *digest, const unsigned char *sig, size_t len)
+{
+    static const unsigned char hash[64] = "a digest";
+    EVP_MD *md = EVP_MD_fetch(libctx, digest, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(libctx, key, NULL);
+    int ok = EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, md) == 1 &&
+             EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+             EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt) == 1 &&
+             EVP_PKEY_verify(ctx, sig, len, hash, (size_t)EVP_MD_get_size(md)) == 1;
+
+    EVP_PKEY_CTX_free(ctx);
+    EVP_MD_free(md);
+    return ok;
+}
+
+static void a_pss_salt_is_as_long_as_asked(void **state)
+{
+    static const struct {
+        int asked, bytes;
+    } salts[] = { { RSA_PSS_SALTLEN_DIGEST, 48 },
+                  { RSA_PSS_SALTLEN_MAX, 256 - 48 - 2 },
+                  { RSA_PSS_SALTLEN_AUTO, 256 - 48 - 2 },
+                  { 20, 20 },
+                  { 0, 0 } };
+    EVP_PKEY *key = open_key(RSA_2048);
+    unsigned char sig[256];
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(salts) / sizeof(*salts); i++) {
+        len = sizeof(sig);
+        assert_true(sign_pss(key, salts[i].asked, "SHA384", sig, &len));
+        assert_true(verify_pss(twins[RSA_2048], salts[i].bytes, "SHA384", sig, len));
+        assert_true(verify_pss(key, salts[i].bytes, "SHA384", sig, len));
+        assert_true(verify_pss(key, RSA_PSS_SALTLEN_AUTO, "SHA384", sig, len));
+        assert_false(verify_pss(key, salts[i].bytes + 1, "SHA384", sig, len));
+    }
+    len = sizeof(sig);
+    assert_false(sign_pss(key, 256 - 48 - 1, "SHA384", sig, &len));
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+}
+
+static void a_digest_of_another_length_is_refused(void **state)
+{
+    static const unsigned char hash[33] = "a digest";
+    EVP_PKEY *key = open_key(RSA_2048);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(libctx, key, NULL);
+    EVP_MD *md = EVP_MD_fetch(libctx, "SHA256", NULL);
+    unsigned char sig[256];
+    size_t len = sizeof(sig);
+
+    (void)state;
+    EVP_PKEY_sign_init(ctx);
+    assert_int_equal(EVP_PKEY_CTX_set_signature_md(ctx, md), 1);
+    assert_int_not_equal(EVP_PKEY_sign(ctx, sig, &len, hash, 33), 1);
+    assert_int_equal(EVP_PKEY_sign(ctx, sig, &len, hash, 32), 1);
+    len = 255;
+    assert_int_not_equal(EVP_PKEY_sign(ctx, sig, &len, hash, 32), 1);
+    EVP_MD_free(md);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+}
+
+static void a_certificate_names_its_signature(void **state)
+{
+    static const int nids[KEYS] = { NID_sha256WithRSAEncryption, NID_ecdsa_with_SHA256, NID_ecdsa_with_SHA384,
+                                    NID_ED25519 };
+
+    (void)state;
+    for (int kind = 0; kind < KEYS; kind++) {
+        EVP_MD *md = kinds[kind].digest ? EVP_MD_fetch(libctx, kinds[kind].digest, NULL) : NULL;
+        EVP_PKEY *key = open_key(kind);
+        X509 *certificate = X509_new_ex(libctx, NULL);
+
+        X509_set_pubkey(certificate, key);
+        X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+        X509_gmtime_adj(X509_getm_notAfter(certificate), 60);
+        assert_true(X509_sign(certificate, key, md) > 0);
+        assert_int_equal(X509_get_signature_nid(certificate), nids[kind]);
+        assert_int_equal(X509_verify(certificate, twins[kind]), 1);
+        X509_free(certificate);
+        EVP_PKEY_free(key);
+        EVP_MD_free(md);
+    }
+}
+
+static void a_software_key_cannot_be_taken_in(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < KEYS; kind++) {
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(libctx, kinds[kind].type, "provider=hsmux");
+        OSSL_PARAM *private = NULL, *public = NULL;
+        EVP_PKEY *key = NULL;
+
+        EVP_PKEY_todata(twins[kind], EVP_PKEY_KEYPAIR, &private);
+        EVP_PKEY_todata(twins[kind], EVP_PKEY_PUBLIC_KEY, &public);
+        assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+        assert_int_not_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, private), 1);
+        EVP_PKEY_free(key);
+        key = NULL;
+        assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, public), 1);
+        assert_int_equal(EVP_PKEY_eq(key, twins[kind]), 1);
+        EVP_PKEY_free(key);
+        OSSL_PARAM_free(private);
+        OSSL_PARAM_free(public);
+        EVP_PKEY_CTX_free(ctx);
+        ERR_clear_error();
+    }
+}
+
+static void a_key_is_made_on_the_token(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < KEYS; kind++) {
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(libctx, kinds[kind].type, "?provider=hsmux");
+        char label[32], address[64];
+        EVP_PKEY *key = NULL;
+        OSSL_STORE_INFO *info;
+
+        snprintf(label, sizeof(label), "new-%s", kinds[kind].label);
+        snprintf(address, sizeof(address), "hsm:soft/key/%s", label);
+        assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+        assert_int_equal(EVP_PKEY_CTX_ctrl_str(ctx, "hsm-token", "soft"), 1);
+        assert_int_equal(EVP_PKEY_CTX_ctrl_str(ctx, "hsm-label", label), 1);
+        if (kinds[kind].group)
+            assert_int_equal(EVP_PKEY_CTX_set_group_name(ctx, kinds[kind].group), 1);
+        assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+        assert_int_equal(EVP_PKEY_get_bits(key), EVP_PKEY_get_bits(twins[kind]));
+        info = fetch(address, OSSL_STORE_INFO_PKEY);
+        assert_non_null(info);
+        assert_int_equal(EVP_PKEY_eq(key, OSSL_STORE_INFO_get0_PKEY(info)), 1);
+        OSSL_STORE_INFO_free(info);
+        EVP_PKEY_free(key);
+        EVP_PKEY_CTX_free(ctx);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reference_signs_like_the_key),    cmocka_unit_test(a_key_is_found_behind_other_pem_blocks),
+        cmocka_unit_test(a_duplicate_outlives_its_original), cmocka_unit_test(a_copy_in_mid_message_goes_its_own_way),
+        cmocka_unit_test(equality_holds_across_providers),   cmocka_unit_test(only_the_public_half_is_exported),
+        cmocka_unit_test(a_pss_salt_is_as_long_as_asked),    cmocka_unit_test(a_digest_of_another_length_is_refused),
+        cmocka_unit_test(a_certificate_names_its_signature), cmocka_unit_test(a_software_key_cannot_be_taken_in),
+        cmocka_unit_test(a_key_is_made_on_the_token),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens a P-256 key, keeps its token busy from a second thread, and forks children at that moment, each of which signs
+ * and verifies.  Arguments: the key's address, children, signatures of each, runs, "open" or "reference". */
+#include <hsmux/hsmux.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static atomic_bool stop;
+static atomic_uint busy;
+
+static const struct hx_alg ecdsa = { .scheme = HX_ECDSA, .hash = HX_SHA256 };
+
+/* Whatever kind of key: the reference's DER is what the PEM decoder of an application would hand in. */
+static int from_reference(hx *context, hx_key *opened, hx_key **ret)
+{
+    struct hx_bytes pem = { NULL, 0 };
+    int result = hx_key_reference(opened, &pem);
+    if (result)
+        return result;
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    char *name = NULL, *header = NULL;
+    unsigned char *der = NULL;
+    long len = 0;
+    result = PEM_read_bio(bio, &name, &header, &der, &len) ? hx_key_from_reference(context, der, (size_t)len, ret)
+                                                           : HX_E_INVALID;
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    BIO_free(bio);
+    hx_bytes_free(&pem);
+    return result;
+}
+
+static int sign_once(hx_key *key, unsigned number, EVP_PKEY *public)
+{
+    unsigned char digest[32] = { 0 };
+    struct hx_bytes signature = { NULL, 0 };
+    memcpy(digest, &number, sizeof number);
+    int result = hx_sign(key, &ecdsa, digest, sizeof digest, &signature);
+    if (!result && public) {
+        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(public, NULL);
+        if (EVP_PKEY_verify_init(ctx) <= 0 ||
+            EVP_PKEY_verify(ctx, signature.data, signature.len, digest, sizeof digest) != 1)
+            result = HX_E_DEVICE;
+        EVP_PKEY_CTX_free(ctx);
+    }
+    if (result)
+        fprintf(stderr, "process %d: %s\n", (int)getpid(), hx_last_error());
+    hx_bytes_free(&signature);
+    return result;
+}
+
+static void *keep_busy(void *key)
+{
+    while (!stop) {
+        if (sign_once(key, busy, NULL))
+            break;
+        busy++;
+    }
+    return NULL;
+}
+
+static EVP_PKEY *public_of(hx_key *key)
+{
+    struct hx_bytes spki = { NULL, 0 };
+    if (hx_key_public(key, &spki))
+        return NULL;
+    const unsigned char *p = spki.data;
+    EVP_PKEY *public = d2i_PUBKEY(NULL, &p, (long)spki.len);
+    hx_bytes_free(&spki);
+    return public;
+}
+
+static void child(hx_key *key, EVP_PKEY *public, int signatures)
+{
+    alarm(30);
+    for (int i = 0; i < signatures; i++) {
+        if (sign_once(key, (unsigned)getpid() * 100 + (unsigned)i, public))
+            _exit(1);
+    }
+    hx_key_close(key);
+    _exit(0);
+}
+
+/* Returns how many children did not do all their work. */
+static int fork_once(hx_key *key, EVP_PKEY *public, int children, int signatures)
+{
+    pid_t pid[64];
+    int bad = 0, status;
+    fflush(NULL);
+    for (int i = 0; i < children; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0)
+            child(key, public, signatures);
+    }
+    for (int i = 0; i < children; i++) {
+        if (waitpid(pid[i], &status, 0) < 0 || status != 0) {
+            fprintf(stderr, "child %d: %s\n", i, WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "failed");
+            bad++;
+        }
+    }
+    return bad;
+}
+
+int main(int argc, char **argv)
+{
+    hx *context = NULL;
+    hx_key *opened = NULL, *key = NULL;
+    if (argc != 6 || atoi(argv[2]) > 64 || hx_new(NULL, &context) || hx_key_open(context, argv[1], &opened)) {
+        fprintf(stderr, "%s\n", hx_last_error());
+        return 1;
+    }
+    if (!strcmp(argv[5], "open"))
+        key = hx_key_retain(opened);
+    else if (from_reference(context, opened, &key))
+        return 1;
+    EVP_PKEY *public = public_of(key);
+    pthread_t thread;
+    pthread_create(&thread, NULL, keep_busy, opened);
+    int bad = public ? 0 : 1;
+    for (int run = 0; run < atoi(argv[4]) && !bad; run++)
+        bad = fork_once(key, public, atoi(argv[2]), atoi(argv[3]));
+    stop = 1;
+    pthread_join(thread, NULL);
+    printf("%u signatures by the parent meanwhile\n", busy);
+    EVP_PKEY_free(public);
+    hx_key_close(key);
+    hx_key_close(opened);
+    hx_free(context);
+    return bad || !busy ? 1 : 0;
+}

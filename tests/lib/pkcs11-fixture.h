@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SoftHSM tokens in a temporary directory, the pkcs11 plugin's table, the counting module in between, and helpers that
+ * fail the running test when something that must work does not. */
+#ifndef PKCS11_FIXTURE_H
+#define PKCS11_FIXTURE_H
+
+#include "plugin-host.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define TEST_PIN "73910246"
+
+extern const struct hx_plugin *plugin;
+extern struct plugin_host host;
+extern char directory[64]; /* temporary; the counting module's log is "calls" in it */
+
+/* Loads the plugin and the counting module, which is now the option module, with no other option set.  A new directory
+ * without tokens when named is NULL; else one that fixture_start() made in another process. */
+int fixture_start(const char *named);
+int fixture_stop(void);
+
+void run(const char *fmt, ...) HX_PRINTF(1, 2); /* a shell command that must succeed; its output is not shown */
+void make_token(const char *label); /* before the module is initialised */
+
+/* Calls in the log so far: of one function, or NULL: all but C_GetFunctionList. */
+unsigned calls(const char *function);
+void forget_calls(void);
+
+/* What others in the process may do behind the plugin's back. */
+void close_all_sessions(void); /* C_CloseAllSessions on every slot */
+void restart_module(void); /* C_Finalize, C_Initialize */
+
+void *open_token(const char *label); /* sets the option token */
+void *open_and_login(const char *label);
+int login(void *token, const char *pin);
+
+/* kind 0, label NULL: any. */
+struct plugin_objects list(void *token, uint32_t kind, const char *label);
+void *load(void *token, const struct hx_object *);
+void *load_by_label(void *token, uint32_t kind, const char *label);
+
+int generate(void *token, uint32_t type, uint32_t bits, const char *label, const char *id, uint32_t flags);
+
+/* Signs with that scheme, hash and salt, and verifies with the public key that the plugin tells, or that of spki. */
+int sign(void *key, uint32_t scheme, uint32_t hash, uint32_t salt, struct plugin_bytes *ret);
+void sign_and_verify(void *token, const char *label, uint32_t scheme, uint32_t hash, uint32_t salt);
+
+/* An assertion on a result and on a part of its reason. */
+void assert_refused(int r, int expected, const char *text);
+
+/* The groups of tests/unit/pkcs11-*.c: how many tests failed. */
+int pkcs11_object_tests(void);
+int pkcs11_call_tests(void);
+
+/* What the program does when it was started anew with arguments: a life of its own for the module. */
+int pkcs11_call_main(int argc, char **argv);
+
+#endif

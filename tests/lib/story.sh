@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every story starts with: `. "$(dirname "$0")/../lib/story.sh"`.  It gives a private place ($WORK, removed at the
+# end), a private environment, tokens, a small CA, servers, and ways to expect success and failure.  Stories run on
+# the plain build as installed under $PREFIX; each exits with 0, or 1 (failed), or 77 (skipped).
+set -euo pipefail
+
+# Secrets of the tests: distinctive, so that tests/run can look for them in everything that the suite printed.
+PIN=73914682
+SO_PIN=90817263
+WRONG_PIN=46029175
+PASSPHRASE=tin-whistle-5183
+# shellcheck disable=SC2034
+STORY_SECRETS=("$PIN" "$SO_PIN" "$WRONG_PIN" "$PASSPHRASE")
+[ "${1-}" != --secrets ] || return 0
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${HSMUX_BUILD:-$ROOT/build/plain}
+PREFIX=${HSMUX_PREFIX:-$ROOT/build/prefix}
+LIBDIR=$(dirname "$(find "$PREFIX" -name libhsmux.so.0 -print -quit)")
+PLUGINDIR=$LIBDIR/hsmux
+MODULE=$(find "$PREFIX" -path '*ossl-modules/hsmux.so' -print -quit)
+STATEDIR=$PREFIX/var/lib/hsmux
+COUNTER=$BUILD/tests/lib/p11-counter.so
+SOFTHSM=$(find /usr/lib -name libsofthsm2.so -print -quit)
+
+umask 022
+WORK=$(mktemp -d /tmp/hsmux-story.XXXXXX)
+chmod 755 "$WORK"
+mkdir "$WORK/home" "$WORK/data" "$WORK/tokens"
+unset HSMUX_CONF HSMUX_PLUGINS HSMUX_LOG STATE_DIRECTORY CREDENTIALS_DIRECTORY OPENSSL_CONF OPENSSL_MODULES
+unset CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR
+export HOME=$WORK/home XDG_DATA_HOME=$WORK/data
+export PATH=$PREFIX/bin:$PATH LD_LIBRARY_PATH=$LIBDIR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export SOFTHSM2_CONF=$WORK/softhsm2.conf
+printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$WORK/tokens" >"$SOFTHSM2_CONF"
+
+pids=()
+clean_up() {
+    local pid
+    for pid in "${pids[@]}"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    if [ -n "${HSMUX_KEEP-}" ]; then
+        echo "kept: $WORK"
+    else
+        rm -rf "$WORK"
+    fi
+}
+trap clean_up EXIT
+
+step() {
+    echo "== $*"
+}
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# expect TEXT FILE: the file holds the text.
+expect() {
+    grep -qF -- "$1" "$2" || fail "'$1' is not in $2: $(head -c 2000 "$2")"
+}
+
+# expect_fail TEXT COMMAND...: it fails by itself, not by a signal or a sanitizer, and says TEXT.
+expect_fail() {
+    local text=$1 status=0
+    shift
+    "$@" >"$WORK/out" 2>"$WORK/err" || status=$?
+    [ "$status" != 0 ] || fail "should have failed: $*"
+    [ "$status" -lt 124 ] || fail "exit status $status of: $*: $(cat "$WORK/err")"
+    cat "$WORK/err"
+    cat "$WORK/out" "$WORK/err" >"$WORK/said"
+    expect "$text" "$WORK/said"
+}
+
+# expect_error TEXT COMMAND...: the same, and all it says is one line.
+expect_error() {
+    expect_fail "$@"
+    [ "$(wc -l <"$WORK/err")" = 1 ] || fail "not one line but: $(cat "$WORK/err")"
+}
+
+# Turns the provider on for every program that starts from here.
+use_provider() {
+    hsmux openssl-conf >"$WORK/openssl.cnf"
+    export OPENSSL_CONF=$WORK/openssl.cnf
+}
+
+# softhsm_token LABEL: a new token with $PIN.
+softhsm_token() {
+    [ -n "$SOFTHSM" ] || skip "SoftHSM is not installed"
+    softhsm2-util --init-token --free --label "$1" --pin "$PIN" --so-pin "$SO_PIN" >/dev/null
+}
+
+# pin_file PIN: its path.
+pin_file() {
+    local file=$WORK/pin-$RANDOM
+    (umask 077 && printf '%s\n' "$1" >"$file")
+    echo "$file"
+}
+
+# ini LINE...: a configuration of these lines, used from here.
+ini() {
+    printf '%s\n' "$@" >"$WORK/hsmux.conf"
+    export HSMUX_CONF=$WORK/hsmux.conf
+}
+
+# softhsm_ini NAME LABEL [counted]: a configuration with one SoftHSM token; counted: through the counting module, which
+# writes each call to $WORK/calls.
+softhsm_ini() {
+    local module=$SOFTHSM
+    if [ "${3-}" = counted ]; then
+        [ -f "$COUNTER" ] || skip "the counting module is not built"
+        module=$COUNTER
+        export P11_COUNTER_MODULE=$SOFTHSM P11_COUNTER_LOG=$WORK/calls
+    fi
+    ini "[token $1]" "plugin = pkcs11" "module = $module" "token = $2" "pin-file = $(pin_file "$PIN")"
+}
+
+# file_ini NAME: a configuration with one file token in $WORK/NAME.
+file_ini() {
+    mkdir -p -m 700 "$WORK/$1"
+    ini "[token $1]" "plugin = file" "directory = $WORK/$1"
+}
+
+# make_ca: $WORK/ca.key and ca.pem, without our provider.
+make_ca() {
+    OPENSSL_CONF=/dev/null openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+        -subj "/CN=story CA" -addext basicConstraints=critical,CA:TRUE -keyout "$WORK/ca.key" -out "$WORK/ca.pem" 2>/dev/null
+}
+
+# issue CSR CERTIFICATE [NAME=VALUE extension]: signed by the CA.
+issue() {
+    local extensions=$WORK/extensions
+    printf '%s\n' "basicConstraints = CA:FALSE" "${3-}" >"$extensions"
+    OPENSSL_CONF=/dev/null openssl x509 -req -in "$1" -CA "$WORK/ca.pem" -CAkey "$WORK/ca.key" -CAcreateserial \
+        -days 30 -extfile "$extensions" -out "$2" 2>/dev/null
+}
+
+# make_server: $WORK/server.key and server.pem for 127.0.0.1, a software key.
+make_server() {
+    OPENSSL_CONF=/dev/null openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1 \
+        -keyout "$WORK/server.key" -out "$WORK/server.csr" 2>/dev/null
+    issue "$WORK/server.csr" "$WORK/server.pem" subjectAltName=IP:127.0.0.1
+}
+
+# make_credential TOKEN LABEL [TYPE]: a key on the token and its certificate from the CA, stored there; the certificate
+# is in $WORK/LABEL.pem too.
+make_credential() {
+    hsmux key generate "$2" --token "$1" --type "${3:-p256}"
+    hsmux csr "hsm:$1/key/$2" --subject "/CN=$2" --out "$WORK/$2.csr"
+    issue "$WORK/$2.csr" "$WORK/$2.pem"
+    hsmux cert import "$WORK/$2.pem" --token "$1"
+}
+
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 30000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+# start NAME COMMAND...: in the background, its output in $WORK/NAME.log, stopped at the end.
+start() {
+    local name=$1
+    shift
+    "$@" >"$WORK/$name.log" 2>&1 </dev/null &
+    pids+=($!)
+}
+
+wait_port() {
+    local try
+    for try in $(seq 100); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.1
+    done
+    fail "nothing listens on port $1 after $((try / 10)) s: $(tail -n 20 "$WORK"/*.log)"
+}
+
+# start_server [openssl s_server option...]: demands a client certificate; its port in $PORT.
+start_server() {
+    PORT=$(free_port)
+    start server env OPENSSL_CONF=/dev/null openssl s_server -accept "127.0.0.1:$PORT" -cert "$WORK/server.pem" \
+        -key "$WORK/server.key" -CAfile "$WORK/ca.pem" -Verify 1 -verify_return_error -www "$@"
+    wait_port "$PORT"
+}

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Keys made elsewhere come onto the token in every form that openssl writes, and sign there.
+. "$(dirname "$0")/../lib/story.sh"
+
+file_ini soft
+echo message >"$WORK/message"
+(umask 077 && printf '%s\r\n' "$PASSPHRASE" >"$WORK/passphrase")
+
+# imported FILE LABEL: it signs what the file's public half verifies.
+imported() {
+    openssl pkey -in "$WORK/plain.pem" -pubout -out "$WORK/public.pem"
+    openssl pkey -pubin -in "$WORK/public.pem" -outform DER >"$WORK/public.der"
+    hsmux csr "hsm:soft/key/$1" --subject "/CN=$1" | openssl req -verify -noout -pubkey 2>"$WORK/err" |
+        openssl pkey -pubin -outform DER | cmp - "$WORK/public.der" || fail "another key"
+    hsmux remove -y "hsm:soft/key/$1"
+}
+
+for algorithm in "RSA -pkeyopt rsa_keygen_bits:2048" "RSA -pkeyopt rsa_keygen_bits:3072" \
+    "EC -pkeyopt ec_paramgen_curve:P-256" "EC -pkeyopt ec_paramgen_curve:P-384" "EC -pkeyopt ec_paramgen_curve:P-521" \
+    ED25519; do
+    step "$algorithm"
+    # shellcheck disable=SC2086
+    openssl genpkey -algorithm $algorithm -out "$WORK/plain.pem" 2>/dev/null
+    expect "hsm:soft/key/plain" <(hsmux import "$WORK/plain.pem")
+    imported plain
+    openssl pkey -in "$WORK/plain.pem" -outform DER -out "$WORK/key.der"
+    hsmux import "$WORK/key.der" --label der
+    imported der
+    openssl pkcs8 -topk8 -in "$WORK/plain.pem" -passout "pass:$PASSPHRASE" -out "$WORK/sealed.pem"
+    hsmux import "$WORK/sealed.pem" --passphrase-file "$WORK/passphrase"
+    imported sealed
+    openssl pkcs8 -topk8 -in "$WORK/plain.pem" -passout "pass:$PASSPHRASE" -outform DER -out "$WORK/sealed.der"
+    hsmux import "$WORK/sealed.der" --passphrase-file "$WORK/passphrase" --label "a b/c"
+    imported "a%20b%2Fc"
+    [ "$algorithm" = ED25519 ] || {
+        openssl pkey -in "$WORK/plain.pem" -traditional -out "$WORK/old.pem"
+        hsmux import - --label old <"$WORK/old.pem"
+        imported old
+        openssl pkey -in "$WORK/plain.pem" -traditional -aes128 -passout "pass:$PASSPHRASE" -out "$WORK/old.pem"
+        hsmux import "$WORK/old.pem" --passphrase-file - <"$WORK/passphrase"
+        imported old
+    }
+done
+
+step "a wrong passphrase, or none, or one that others can read"
+(umask 077 && echo wrong >"$WORK/wrong")
+expect_error "passphrase" hsmux import "$WORK/sealed.pem" --passphrase-file "$WORK/wrong"
+expect_error "terminal" setsid hsmux import "$WORK/sealed.pem"
+chmod 644 "$WORK/passphrase"
+expect_error "chmod" hsmux import "$WORK/sealed.pem" --passphrase-file "$WORK/passphrase"
+: >"$WORK/wrong"
+expect_error "passphrase" hsmux import "$WORK/sealed.pem" --passphrase-file "$WORK/wrong"
+
+step "the same label again wants --replace"
+hsmux import "$WORK/plain.pem"
+expect_error "plain" hsmux import "$WORK/plain.pem"
+hsmux import --replace "$WORK/plain.pem"
+
+step "keys of other types"
+openssl genpkey -algorithm X25519 -out "$WORK/other.pem"
+expect_error "type" hsmux import "$WORK/other.pem"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1 -out "$WORK/other.pem"
+expect_error "type" hsmux import "$WORK/other.pem"
+
+step "a key whose halves do not fit"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER -out "$WORK/a.der"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER -out "$WORK/b.der"
+(head -c -65 "$WORK/a.der"; tail -c 65 "$WORK/b.der") >"$WORK/damaged.der"
+expect_error "do not fit" hsmux import "$WORK/damaged.der"
+
+step "a secret signs as HMAC, raw and base64; data comes, too"
+printf 0123456789abcdef >"$WORK/secret"
+expect "hsm:soft/secret/secret" <(hsmux import --secret "$WORK/secret")
+hsmux sign hsm:soft/secret/secret --hash sha256 --hex <"$WORK/message" | tee "$WORK/said"
+expect "$(openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef "$WORK/message" | sed 's/.*= //')" "$WORK/said"
+base64 "$WORK/secret" >"$WORK/secret.b64"
+hsmux import --secret --base64 --label again "$WORK/secret.b64"
+hsmux sign hsm:soft/secret/again --hash sha256 --hex <"$WORK/message" | cmp - "$WORK/said"
+expect "hsm:soft/data/message" <(hsmux import --data "$WORK/message")
+expect_error "base64" hsmux import --secret --base64 "$WORK/a.der"

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the provider's tests: the provider as a built-in one in a library context of their own, over the core and the
+ * file plugin, and software twins of the token's keys to check it with. */
+#ifndef PROVIDER_KEYS_H
+#define PROVIDER_KEYS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <hsmux/hsmux.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/provider.h>
+#include <openssl/rsa.h>
+#include <openssl/store.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+OSSL_provider_init_fn hsmux_provider_init;
+
+enum { RSA_2048, P256, P384, ED25519, KEYS };
+
+static const struct {
+    const char *label, *type, *group, *digest;
+} kinds[KEYS] = {
+    { "rsa", "RSA", NULL, "SHA256" },
+    { "p256", "EC", "P-256", "SHA256" },
+    { "p384", "EC", "P-384", "SHA384" },
+    { "ed25519", "ED25519", NULL, NULL },
+};
+
+static char directory[] = "/tmp/hsmux-provider.XXXXXX";
+static char config[64];
+static OSSL_LIB_CTX *libctx;
+static OSSL_PROVIDER *ours, *theirs;
+static EVP_PKEY *twins[KEYS];
+static const char message[] = "a message of some length";
+
+/* A file token that holds the twins, with this line before it. */
+static inline void write_config(const char *line)
+{
+    FILE *file = fopen(config, "w");
+
+    fprintf(file, "%s\n[token soft]\nplugin = file\ndirectory = %s/keys\n", line, directory);
+    fclose(file);
+}
+
+static void write_twin(int kind)
+{
+    char path[128];
+    FILE *file;
+
+    twins[kind] = kinds[kind].group ? EVP_PKEY_Q_keygen(libctx, NULL, "EC", kinds[kind].group)
+                                    : EVP_PKEY_Q_keygen(libctx, NULL, kinds[kind].type, (size_t)2048);
+    assert_non_null(twins[kind]);
+    snprintf(path, sizeof(path), "%s/keys/%s.key", directory, kinds[kind].label);
+    umask(077);
+    file = fopen(path, "w");
+    assert_int_equal(PEM_write_PKCS8PrivateKey(file, twins[kind], NULL, NULL, 0, NULL, NULL), 1);
+    fclose(file);
+}
+
+/* The plugins of the build that this program belongs to. */
+static void find_plugins(void)
+{
+    char path[512];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
+
+    assert_true(len > 0);
+    path[len] = '\0';
+    strcpy(strrchr(path, '/'), "/../../plugins/file");
+    setenv("HSMUX_PLUGINS", path, 0);
+}
+
+static int set_up(void **state)
+{
+    char keys[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(config, sizeof(config), "%s/hsmux.conf", directory);
+    snprintf(keys, sizeof(keys), "%s/keys", directory);
+    mkdir(keys, 0700);
+    setenv("HSMUX_CONF", config, 1);
+    find_plugins();
+    write_config("");
+    libctx = OSSL_LIB_CTX_new();
+    theirs = OSSL_PROVIDER_load(libctx, "default");
+    assert_int_equal(OSSL_PROVIDER_add_builtin(libctx, "hsmux", hsmux_provider_init), 1);
+    ours = OSSL_PROVIDER_load(libctx, "hsmux");
+    assert_non_null(ours);
+    for (int kind = 0; kind < KEYS; kind++)
+        write_twin(kind);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char command[64];
+
+    (void)state;
+    for (int kind = 0; kind < KEYS; kind++)
+        EVP_PKEY_free(twins[kind]);
+    OSSL_PROVIDER_unload(ours);
+    OSSL_PROVIDER_unload(theirs);
+    OSSL_LIB_CTX_free(libctx);
+    snprintf(command, sizeof(command), "rm -r %s", directory);
+    return system(command);
+}
+
+/* The first object of that kind that an address yields, or NULL. */
+static inline OSSL_STORE_INFO *fetch(const char *address, int expect)
+{
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex(address, libctx, NULL, NULL, NULL, NULL, NULL, NULL);
+    OSSL_STORE_INFO *info = NULL;
+
+    assert_non_null(store);
+    if (expect)
+        assert_int_equal(OSSL_STORE_expect(store, expect), 1);
+    while (!info && !OSSL_STORE_eof(store))
+        info = OSSL_STORE_load(store);
+    OSSL_STORE_close(store);
+    return info;
+}
+
+static EVP_PKEY *open_key(int kind)
+{
+    char address[64];
+    OSSL_STORE_INFO *info;
+    EVP_PKEY *key;
+
+    snprintf(address, sizeof(address), "hsm:soft/key/%s", kinds[kind].label);
+    info = fetch(address, OSSL_STORE_INFO_PKEY);
+    if (!info)
+        ERR_print_errors_fp(stderr);
+    assert_non_null(info);
+    key = OSSL_STORE_INFO_get1_PKEY(info);
+    OSSL_STORE_INFO_free(info);
+    assert_ptr_equal(EVP_PKEY_get0_provider(key), ours);
+    return key;
+}
+
+static inline EVP_PKEY *read_pem(BIO *pem)
+{
+    return PEM_read_bio_PrivateKey_ex(pem, NULL, NULL, NULL, libctx, NULL);
+}
+
+static inline BIO *reference_of(int kind)
+{
+    BIO *pem = BIO_new(BIO_s_mem());
+    EVP_PKEY *key = open_key(kind);
+
+    assert_int_equal(PEM_write_bio_PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL), 1);
+    EVP_PKEY_free(key);
+    return pem;
+}
+
+static int sign(EVP_PKEY *key, int kind, unsigned char *sig, size_t *len)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int ok = EVP_DigestSignInit_ex(ctx, NULL, kinds[kind].digest, libctx, NULL, key, NULL) == 1 &&
+             EVP_DigestSign(ctx, sig, len, (const unsigned char *)message, sizeof(message)) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    return ok;
+}
+
+static int verify(EVP_PKEY *key, int kind, const unsigned char *sig, size_t len)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int good = EVP_DigestVerifyInit_ex(ctx, NULL, kinds[kind].digest, libctx, NULL, key, NULL) == 1 &&
+               EVP_DigestVerify(ctx, sig, len, (const unsigned char *)message, sizeof(message)) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    return good;
+}
+
+static inline void assert_signs(EVP_PKEY *key, int kind)
+{
+    unsigned char sig[512];
+    size_t len = sizeof(sig);
+
+    if (!sign(key, kind, sig, &len)) {
+        ERR_print_errors_fp(stderr);
+        fail_msg("'%s' does not sign", kinds[kind].label);
+    }
+    assert_true(verify(twins[kind], kind, sig, len));
+    assert_true(verify(key, kind, sig, len));
+    assert_int_equal(ERR_peek_error(), 0);
+    sig[len - 1] ^= 1;
+    assert_false(verify(key, kind, sig, len));
+    ERR_clear_error();
+}
+
+#endif

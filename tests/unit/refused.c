@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stories of the file of refused PINs: whose it is, what it holds, and that nothing in it does harm. */
+#include "box.h"
+
+static void put_conf(const char *pin)
+{
+    char conf[256];
+
+    snprintf(conf, sizeof conf, "[token t]\nplugin = fake\npin = %s\n", pin);
+    put("hsmux.conf", 0600, conf);
+}
+
+/* A program that starts, wants the thing, and ends. */
+static int program(const char *address)
+{
+    AUTO_BYTES struct hx_bytes thing = { 0 };
+    hx *ctx = NULL;
+    int result = hx_new(in_box("hsmux.conf"), &ctx);
+
+    if (!result)
+        result = hx_read(ctx, address, HX_VALUE, &thing);
+    hx_free(ctx);
+    return result;
+}
+
+static unsigned sent(void)
+{
+    return fake->calls[FAKE_LOGIN];
+}
+
+static void is_refused(void)
+{
+    assert_int_equal(in_process(program, "hsm:t/data/thing"), HX_E_PIN);
+}
+
+static void the_file_of_refused_pins_is_ours_alone_and_holds_no_pin(void **state)
+{
+    char text[8192], again[8192];
+    struct stat st;
+
+    (void)state;
+    put_conf("wrong");
+    is_refused();
+    assert_int_equal(stat(in_box("state/refused"), &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    assert_int_equal(stat(in_box("state"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    assert_int_equal(get("state/refused", text, sizeof text), 3 * 65);
+    assert_null(strstr(text, "wrong"));
+    assert_null(strstr(text, "F0001"));
+    assert_null(strstr(text, "77726F6E67"));
+    assert_int_equal(unlink(in_box("state/refused")), 0);
+    is_refused();
+    get("state/refused", again, sizeof again);
+    assert_memory_not_equal(text, again, 64); /* the salt, the token, the PIN: nothing to compare devices by */
+    assert_memory_not_equal(text + 65, again + 65, 64);
+    assert_memory_not_equal(text + 130, again + 130, 64);
+}
+
+/* Whatever the file holds, the program goes on, and once it has sent the PIN knows that it was refused. */
+static void survives(mode_t mode, const char *text, size_t len, unsigned attempts)
+{
+    reset_fake(NULL);
+    fake->token[0].tries = fake->token[0].tries_left = 10;
+    put_bytes("state/refused", mode, text, len);
+    is_refused();
+    is_refused();
+    assert_int_equal(sent(), attempts);
+}
+
+static void a_file_of_refused_pins_that_holds_junk_is_survived(void **state)
+{
+    static char big[200000], good[8192];
+    size_t len;
+
+    (void)state;
+    put_conf("wrong");
+    is_refused();
+    len = get("state/refused", good, sizeof good);
+    survives(0600, good, len, 0);
+    survives(0644, good, len, 1); /* anybody's, perhaps */
+    survives(0600, "", 0, 1);
+    survives(0600, "\0\0\0\xff%s%n\n", 10, 1);
+    survives(0600, good, len - 10, 1);
+    memset(big, 'A', sizeof big);
+    survives(0600, big, sizeof big, 1);
+    memset(big, '\n', sizeof big);
+    survives(0600, big, sizeof big, 1);
+    for (size_t i = 0; i + len < sizeof big; i += i ? len - 65 : len)
+        memcpy(big + i, i ? good + 65 : good, len); /* a thousand lines */
+    survives(0600, big, sizeof big, 0);
+    assert_int_equal(unlink(in_box("state/refused")), 0);
+    put_bytes("elsewhere", 0600, good, len);
+    assert_int_equal(symlink(in_box("elsewhere"), in_box("state/refused")), 0);
+    reset_fake(NULL);
+    is_refused();
+    is_refused();
+    assert_int_equal(sent(), 1);
+}
+
+static void many_refused_pins_push_out_the_oldest(void **state)
+{
+    char pin[16];
+
+    (void)state;
+    fake->token[0].tries = fake->token[0].tries_left = 1000;
+    for (int i = 0; i < 70; i++) {
+        snprintf(pin, sizeof pin, "wrong%d", i);
+        put_conf(pin);
+        is_refused();
+    }
+    is_refused();
+    assert_int_equal(sent(), 70);
+    put_conf("wrong0");
+    is_refused();
+    assert_int_equal(sent(), 71);
+}
+
+static int reset(void **state)
+{
+    unlink(in_box("state/refused"));
+    rmdir(in_box("state"));
+    return setenv("STATE_DIRECTORY", in_box("state"), 1) || reset_fake(state);
+}
+
+#define STORY(test) cmocka_unit_test_setup_teardown(test, reset, keeps_the_contract)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY(the_file_of_refused_pins_is_ours_alone_and_holds_no_pin),
+        STORY(a_file_of_refused_pins_that_holds_junk_is_survived),
+        STORY(many_refused_pins_push_out_the_oldest),
+    };
+
+    return cmocka_run_group_tests(tests, make_box, remove_box);
+}
