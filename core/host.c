@@ -5,6 +5,8 @@
 #include "bytes.h"
 #include "error.h"
 #include "log.h"
+#include "pinfile.h"
+#include "secret.h"
 #include "trust.h"
 
 #include <dlfcn.h>
@@ -134,6 +136,22 @@ static int sources(const struct option_value *value)
     return !!value->value + !!value->file + !!value->credential;
 }
 
+/* Secrets but the PIN, which is fetched when it is needed, are read now. */
+static int fetch(const struct config *config, const struct section *section, struct option_value *value)
+{
+    AUTO_BYTES struct hx_bytes secret = { 0 };
+    int result;
+
+    if (!strcmp(value->option->name, "pin"))
+        return HX_OK;
+    result = value->file ? pinfile_read(value->file, "file", &secret) : secret_credential(value->credential, &secret);
+    if (result)
+        return config_error(config, section->line, "%s", hx_last_error());
+    value->value = (char *)secret.data;
+    secret.data = NULL;
+    return HX_OK;
+}
+
 static int complete(struct host *host, const struct config *config, const struct section *section)
 {
     for (size_t i = 0; i < host->count; i++) {
@@ -143,6 +161,12 @@ static int complete(struct host *host, const struct config *config, const struct
         if (sources(value) > 1)
             return config_error(config, section->line, "[token %s] has more than one of %s, %s-file, %s-credential",
                                 section->name, name, name, name);
+        if (value->file || value->credential) {
+            int result = fetch(config, section, value);
+
+            if (result)
+                return result;
+        }
         if (sources(value))
             continue;
         if (section && value->option->flags & HX_REQUIRED)

@@ -163,10 +163,29 @@ static bool keep(const char *serial, const void *pin, size_t len)
     return kept;
 }
 
+/* The row is ours: asks the file, which other processes write too, and tries. */
+static int try_once(struct row *row, const char *serial, const void *pin, size_t len, login_try *try, void *arg)
+{
+    AUTO_CLOSE int lock = refused_lock(serial);
+    bool kept;
+    int result;
+
+    (void)lock;
+    if (refused_has(serial, pin, len, &kept)) {
+        settle(row, REFUSED_AND_KEPT);
+        return refused_before();
+    }
+    result = try(arg);
+    if (result == HX_E_PIN)
+        settle(row, keep(serial, pin, len) ? REFUSED_AND_KEPT : REFUSED);
+    else
+        settle(row, result ? UNKNOWN : GOOD);
+    return result;
+}
+
 int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg)
 {
     struct row *row;
-    bool kept;
     uint64_t tag = 0, token = 0;
     int result;
 
@@ -179,16 +198,7 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
     atomic_store(&row->token, token);
     if ((result = claim(row, serial, pin, len)))
         return result;
-    if (refused_has(serial, pin, len, &kept)) {
-        settle(row, REFUSED_AND_KEPT);
-        return refused_before();
-    }
-    result = try(arg);
-    if (result == HX_E_PIN)
-        settle(row, keep(serial, pin, len) ? REFUSED_AND_KEPT : REFUSED);
-    else
-        settle(row, result ? UNKNOWN : GOOD);
-    return result;
+    return try_once(row, serial, pin, len, try, arg);
 }
 
 void login_forget(const char *serial)

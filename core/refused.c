@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define LINES_MAX 64
 #define HASH_HEX 64 /* SHA-256 in hex */
@@ -27,7 +28,34 @@ struct list {
     } line[LINES_MAX];
 };
 
-/* The directory, open; locked when it is to be written. */
+#define WRITE_MS 2000 /* for somebody else's writing of a few lines */
+#define TRY_MS 10000 /* for somebody else's login */
+
+/* Tries again and again, since a lock that waits could wait for ever for somebody who stopped. */
+static bool locked(int fd, int (*lock)(int fd, long what), long what, int ms)
+{
+    for (int waited = 0; lock(fd, what); waited += 5) {
+        if (waited >= ms || (errno != EWOULDBLOCK && errno != EACCES && errno != EINTR))
+            return false;
+        nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+    }
+    return true;
+}
+
+static int lock_file(int fd, long what)
+{
+    return flock(fd, (int)what | LOCK_NB);
+}
+
+/* One byte of the file for each token; it is this open file's, not the process's: threads exclude each other too. */
+static int lock_byte(int fd, long what)
+{
+    struct flock byte = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = what, .l_len = 1 };
+
+    return fcntl(fd, F_OFD_SETLK, &byte);
+}
+
+/* The directory, open; locked, for reading or for writing. */
 static int open_directory(bool write)
 {
     const char *state = secure_getenv("STATE_DIRECTORY"); /* systemd separates several by colons */
@@ -39,7 +67,24 @@ static int open_directory(bool write)
     if (write && mkdir(first, 0700) && errno != EEXIST)
         return -1;
     fd = open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, write ? LOCK_EX : LOCK_SH)) {
+    if (fd >= 0 && !locked(fd, lock_file, write ? LOCK_EX : LOCK_SH, WRITE_MS)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int refused_lock(const char *serial)
+{
+    AUTO_CLOSE int directory = open_directory(true);
+    unsigned char hash[HASH_HEX / 2];
+    int fd;
+
+    if (directory < 0 || EVP_Q_digest(encode_libctx(), "SHA256", NULL, serial, strlen(serial), hash, NULL) != 1)
+        return -1;
+    fd = openat(directory, "refused.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    flock(directory, LOCK_UN); /* the others go on with the file itself */
+    if (fd >= 0 && !locked(fd, lock_byte, hash[0] << 8 | hash[1], TRY_MS)) {
         close(fd);
         return -1;
     }

@@ -6,6 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Waits, 10 s at most, while another process tries a PIN of this token.  For close(), which lets the next one try; -1:
+ * there is no directory to lock in. */
+int refused_lock(const char *serial);
+
 /* Was this PIN of this token written down?  *ret_kept: is there a file that could tell? */
 bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept);
 
