@@ -66,7 +66,7 @@ static int add_object(struct pool *pool, struct hx *ctx, struct token *token, co
 {
     AUTO_BYTES struct hx_bytes where = { 0 };
     AUTO_BYTES struct hx_bytes der = { 0 };
-    int result = address_print(token_name(token), &object->info, true, &where);
+    int result = address_print(context_name(ctx, token), &object->info, true, &where);
 
     if (result)
         return result;

@@ -29,7 +29,8 @@ void choice_free(struct choice *choice)
     *choice = (struct choice){ 0 };
 }
 
-static int add_candidate(struct choice *choice, struct token *token, struct object *key, const struct object_list *list)
+static int add_candidate(struct hx *ctx, struct choice *choice, struct token *token, struct object *key,
+                         const struct object_list *list)
 {
     AUTO_BYTES struct hx_bytes address = { 0 };
     struct candidate *grown = realloc(choice->candidate, (choice->count + 1) * sizeof *grown);
@@ -38,7 +39,7 @@ static int add_candidate(struct choice *choice, struct token *token, struct obje
     if (!grown)
         return hx_error(HX_E_NO_MEMORY, "out of memory");
     choice->candidate = grown;
-    if ((result = object_address(token, key, list, &address)))
+    if ((result = object_address(ctx, token, key, list, &address)))
         return result;
     grown[choice->count++] =
         (struct candidate){ .token = token_retain(token), .key = *key, .address = (char *)address.data };
@@ -50,7 +51,6 @@ static int add_candidate(struct choice *choice, struct token *token, struct obje
 static int add_token(struct hx *ctx, struct choice *choice, struct token *token)
 {
     AUTO_OBJECTS struct object_list list = { 0 };
-    AUTO_OBJECTS struct object_list taken = { 0 };
     struct hx_object want = { .kind = HX_PRIVATE_KEY };
     int result = object_list(ctx, token, &want, &list);
 
@@ -60,7 +60,7 @@ static int add_token(struct hx *ctx, struct choice *choice, struct token *token)
         if (!object_may_sign(&list.object[i].info))
             continue;
         if (!(result = object_copy(&copy, &list.object[i].info)))
-            result = add_candidate(choice, token, &copy, &list);
+            result = add_candidate(ctx, choice, token, &copy, &list);
         object_free(&copy);
     }
     return result ? result : pool_add_token(&choice->pool, ctx, token);
@@ -91,7 +91,8 @@ static int collect(struct hx *ctx, struct choice *choice)
 
         if (!(result = add_token(ctx, choice, token)) || ctx->configured || !stands_aside(result))
             continue;
-        result = result == HX_E_NOT_FOUND ? HX_OK : token_set_problem(&choice->tokens, token_name(token), result);
+        result =
+            result == HX_E_NOT_FOUND ? HX_OK : token_set_problem(&choice->tokens, context_name(ctx, token), result);
     }
     return result ? result : pool_add_directory(&choice->pool, ctx);
 }
@@ -156,13 +157,13 @@ static size_t count_rank(const struct choice *choice, enum rank least, const str
     return count;
 }
 
-static int nothing_found(const struct hx *ctx, const struct choice *choice)
+static int nothing_found(struct hx *ctx, const struct choice *choice)
 {
     AUTO_BYTES struct hx_bytes text = { 0 };
 
     bytes_text(&text, "");
     for (size_t i = 0; i < choice->tokens.count; i++)
-        bytes_printf(&text, "%s'%s'", i ? ", " : "; looked on token ", token_name(choice->tokens.token[i]));
+        bytes_printf(&text, "%s'%s'", i ? ", " : "; looked on token ", context_name(ctx, choice->tokens.token[i]));
     for (size_t i = 0; i < choice->tokens.problems; i++)
         bytes_printf(&text, "; passed over: %s", choice->tokens.problem[i].reason);
     return hx_error(
@@ -200,7 +201,7 @@ static const char *reason(const struct choice *choice, enum rank least)
     }
 }
 
-static int choose(const struct hx *ctx, struct choice *choice)
+static int choose(struct hx *ctx, struct choice *choice)
 {
     static const enum rank ranks[] = { CERTIFIED, CA, BARE };
     const struct candidate *one = NULL;

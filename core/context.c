@@ -69,6 +69,18 @@ static struct slot *find_slot(struct hx *ctx, const char *name)
     return NULL;
 }
 
+const char *context_name(struct hx *ctx, const struct token *token)
+{
+    const char *name = NULL;
+
+    pthread_mutex_lock(&ctx->mutex);
+    for (const struct slot *slot = ctx->slots; slot && !name; slot = slot->next)
+        if (slot->token == token)
+            name = slot->name;
+    pthread_mutex_unlock(&ctx->mutex);
+    return name ? name : token_name(token);
+}
+
 /* Takes token over.  One that is there already keeps its name. */
 static int add_slot(struct hx *ctx, const char *name, struct token *token)
 {
@@ -109,6 +121,12 @@ static int add_configured(struct hx *ctx, const struct section *section)
     if ((result = host_new(plugin, section->name, ctx->config, section, &host)) ||
         (result = token_get(host, NULL, NULL, &token)))
         return result;
+    for (const struct slot *slot = ctx->slots; slot; slot = slot->next)
+        if (slot->token == token) {
+            token_release(token);
+            return config_error(ctx->config, section->line, "[token %s] is the same as [token %s]", section->name,
+                                slot->name);
+        }
     return add_slot(ctx, section->name, token);
 }
 
@@ -298,13 +316,13 @@ int context_tokens(struct hx *ctx, struct token_set *ret)
     return HX_OK;
 }
 
-static int list_names(int result, const char *what, const struct token_set *set)
+static int list_names(struct hx *ctx, int result, const char *what, const struct token_set *set)
 {
     AUTO_BYTES struct hx_bytes text = { 0 };
 
     bytes_text(&text, "");
     for (size_t i = 0; i < set->count; i++)
-        bytes_printf(&text, "%s'%s'", i ? ", " : "", token_name(set->token[i]));
+        bytes_printf(&text, "%s'%s'", i ? ", " : "", context_name(ctx, set->token[i]));
     for (size_t i = 0; i < set->problems; i++)
         bytes_printf(&text, "; %s", set->problem[i].reason);
     return hx_error(result, "%s; there are: %s", what, text.len ? (char *)text.data : "none");
@@ -319,7 +337,7 @@ static int unknown_token(struct hx *ctx, const char *name)
     if ((result = bytes_printf(&what, "no [token %s] in '%s'", name, ctx->config->path)) ||
         (result = snapshot(ctx, &set)))
         return result;
-    return list_names(HX_E_CONFIG, (char *)what.data, &set);
+    return list_names(ctx, HX_E_CONFIG, (char *)what.data, &set);
 }
 
 int context_token_known(struct hx *ctx, const char *name, struct token **ret)
@@ -359,10 +377,10 @@ int context_token(struct hx *ctx, const char *name, struct token **ret)
         if (!context_token_known(ctx, name, ret))
             return HX_OK;
         bytes_printf(&what, "no token '%s'", name);
-        return list_names(HX_E_NOT_FOUND, what.data ? (char *)what.data : "", &set);
+        return list_names(ctx, HX_E_NOT_FOUND, what.data ? (char *)what.data : "", &set);
     }
     if (set.count != 1)
-        return list_names(set.count ? HX_E_AMBIGUOUS : HX_E_NOT_FOUND,
+        return list_names(ctx, set.count ? HX_E_AMBIGUOUS : HX_E_NOT_FOUND,
                           set.count ? "more than one token, name one" : "no token", &set);
     *ret = token_retain(set.token[0]);
     return HX_OK;

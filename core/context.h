@@ -51,6 +51,10 @@ int token_set_problem(struct token_set *, const char *name, int result);
 /* All tokens: the configured ones or, with none configured, those that the installed plugins find now. */
 int context_tokens(struct hx *, struct token_set *ret);
 
+/* What the context's addresses call the token; lives as long as the context.  Another context that shares the token may
+ * call it something else. */
+const char *context_name(struct hx *, const struct token *);
+
 /* The token of that name, retained.  NULL: the only one. */
 int context_token(struct hx *, const char *name, struct token **ret);
 

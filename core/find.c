@@ -85,7 +85,7 @@ int object_load_now(struct token *token, uint32_t kind, const struct hx_bytes *r
                     void **ret_object)
 {
     AUTO_OBJECTS struct object_list list = { 0 };
-    struct collector collector = { .api = { add } };
+    struct collector collector = { .api = { .add = add, .want = NULL } };
     void *object = NULL;
     int result = token_table(token)->load(token->handle, kind, ref->data, ref->len, &collector.api, &object);
 
@@ -163,7 +163,7 @@ static int matching_tokens(struct hx *ctx, const struct address *address, struct
         bool fits = false;
 
         if ((result = fits_token(ctx, address, set->token[i], &fits)))
-            (void)token_set_problem(set, token_name(set->token[i]), result);
+            (void)token_set_problem(set, context_name(ctx, set->token[i]), result);
         if (fits)
             set->token[kept++] = set->token[i];
         else
@@ -195,7 +195,7 @@ int object_tokens(struct hx *ctx, const struct address *address, struct token_se
     return HX_OK;
 }
 
-int object_address(struct token *token, const struct object *object, const struct object_list *list,
+int object_address(struct hx *ctx, struct token *token, const struct object *object, const struct object_list *list,
                    struct hx_bytes *ret)
 {
     size_t same = 0;
@@ -206,7 +206,7 @@ int object_address(struct token *token, const struct object *object, const struc
         same += other->info.kind == object->info.kind && other->label && object->label &&
                 !strcmp(other->label, object->label);
     }
-    return address_print(token_name(token), &object->info, same > 1, ret);
+    return address_print(context_name(ctx, token), &object->info, same > 1, ret);
 }
 
 struct match {
@@ -216,11 +216,11 @@ struct match {
     struct hx_bytes names;
 };
 
-static int take_match(struct match *match, struct token *token, const struct object *object,
+static int take_match(struct hx *ctx, struct match *match, struct token *token, const struct object *object,
                       const struct object_list *list)
 {
     AUTO_BYTES struct hx_bytes name = { 0 };
-    int result = object_address(token, object, list, &name);
+    int result = object_address(ctx, token, object, list, &name);
 
     if (result || (result = bytes_printf(&match->names, "%s%s", match->count ? ", " : "", (char *)name.data)))
         return result;
@@ -242,11 +242,11 @@ static int match_token(struct hx *ctx, const struct address *address, struct tok
         return result;
     for (size_t i = 0; i < list.count && !result; i++)
         if (address_fits(address, &list.object[i].info))
-            result = take_match(match, token, &list.object[i], &list);
+            result = take_match(ctx, match, token, &list.object[i], &list);
     return result;
 }
 
-static int conclude(const char *text, const struct token_set *set, const struct match *match)
+static int conclude(struct hx *ctx, const char *text, const struct token_set *set, const struct match *match)
 {
     AUTO_BYTES struct hx_bytes where = { 0 };
     AUTO_BYTES struct hx_bytes name = { 0 };
@@ -256,7 +256,7 @@ static int conclude(const char *text, const struct token_set *set, const struct 
         return hx_error(HX_E_AMBIGUOUS, "'%s' fits more than one object: %s", (char *)name.data,
                         (char *)match->names.data);
     for (size_t i = 0; i < set->count; i++)
-        bytes_printf(&where, "%s'%s'", i ? ", " : " on token ", token_name(set->token[i]));
+        bytes_printf(&where, "%s'%s'", i ? ", " : " on token ", context_name(ctx, set->token[i]));
     for (size_t i = 0; i < set->problems; i++)
         bytes_printf(&where, "; %s", set->problem[i].reason);
     return hx_error(HX_E_NOT_FOUND, "no object '%s'%s", (char *)name.data,
@@ -281,7 +281,7 @@ int object_find(struct hx *ctx, const char *text, uint32_t kind, struct token **
     for (size_t i = 0; i < set.count && !result; i++)
         result = match_token(ctx, &address, set.token[i], &match);
     if (!result && match.count != 1)
-        result = conclude(text, &set, &match);
+        result = conclude(ctx, text, &set, &match);
     hx_bytes_free(&match.names);
     if (result) {
         token_release(match.token);

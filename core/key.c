@@ -144,7 +144,7 @@ static int load(struct token *token, void *arg, void **ret_object)
         return result;
     if ((result = load_bound(token, key, &info, &object))) {
         if (key->spki.len && (result == HX_E_NOT_FOUND || result == HX_E_INVALID))
-            bytes_reset(&key->ref); /* the right key may be back one day: its address will tell, and its public key */
+            hx_bytes_free(&key->ref); /* the right key may be back one day: its address will tell, and its public key */
         return result;
     }
     if (!key->object.info.kind) { /* nobody but us has this key yet */
@@ -197,14 +197,15 @@ int key_open_object(struct hx *ctx, struct token *token, const struct object *ob
 }
 
 /* A key's own address has its token's name and no PIN; the id only where the label alone may not do. */
-static int own_address(struct token *token, const struct object *object, const char *asked, struct hx_bytes *ret)
+static int own_address(struct hx *ctx, struct token *token, const struct object *object, const char *asked,
+                       struct hx_bytes *ret)
 {
     AUTO_ADDRESS struct address address = { 0 };
     int result = address_parse(asked, &address);
 
     if (result)
         return result;
-    return address_print(token_name(token), &object->info, address.has_id, ret);
+    return address_print(context_name(ctx, token), &object->info, address.has_id, ret);
 }
 
 int hx_key_open(struct hx *ctx, const char *text, struct hx_key **ret)
@@ -224,7 +225,7 @@ int hx_key_open(struct hx *ctx, const char *text, struct hx_key **ret)
     if (object.info.kind != HX_PRIVATE_KEY && object.info.kind != HX_SECRET_KEY)
         return hx_error(HX_E_INVALID, "a %s is no key to sign with: write hsm:TOKEN/key/LABEL",
                         kind_name(object.info.kind));
-    if ((result = own_address(token, &object, text, &address)))
+    if ((result = own_address(ctx, token, &object, text, &address)))
         return result;
     return key_open_object(ctx, token, &object, (char *)address.data, ret);
 }

@@ -20,7 +20,7 @@ static int each_on_token(struct hx *ctx, struct token *token, const struct addre
 
         if (!address_fits(address, &list.object[i].info))
             continue;
-        if (!(result = object_address(token, &list.object[i], &list, &name)) &&
+        if (!(result = object_address(ctx, token, &list.object[i], &list, &name)) &&
             (result = fn(arg, (char *)name.data, &list.object[i].info)))
             *ret_stop = true;
     }
@@ -158,7 +158,7 @@ static int address_of_ref(struct hx *ctx, struct token *token, uint32_t kind, co
     for (size_t i = 0; i < list.count && !result; i++)
         if (list.object[i].info.kind == kind &&
             bytes_equal(list.object[i].ref.data, list.object[i].ref.len, ref->data, ref->len))
-            return object_address(token, &list.object[i], &list, ret);
+            return object_address(ctx, token, &list.object[i], &list, ret);
     return result ? result
                   : hx_error(HX_E_DEVICE, "token '%s': made an object but does not list it", token_name(token));
 }
@@ -208,7 +208,8 @@ static bool is_its_key(struct hx *ctx, struct token *token, const struct object 
     AUTO_KEY struct hx_key *key = NULL;
     int result = object_spki(ctx, token, object, &spki);
 
-    if (result == HX_E_UNSUPPORTED && object_may_sign(&object->info) && !object_address(token, object, NULL, &spki) &&
+    if (result == HX_E_UNSUPPORTED && object_may_sign(&object->info) &&
+        !object_address(ctx, token, object, NULL, &spki) &&
         !key_open_object(ctx, token, object, (char *)spki.data, &key) && !key->spki.len)
         return !key_prove_public(key, facts->spki.data, facts->spki.len);
     if (key) {

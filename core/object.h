@@ -43,7 +43,8 @@ int object_find(struct hx *, const char *address, uint32_t kind, struct token **
 int object_read(struct hx *, struct token *, const struct object *, uint32_t part, struct hx_bytes *ret);
 
 /* Its address: by label where that is unique among the objects in list, else with the id. */
-int object_address(struct token *, const struct object *, const struct object_list *list, struct hx_bytes *ret);
+int object_address(struct hx *, struct token *, const struct object *, const struct object_list *list,
+                   struct hx_bytes *ret);
 
 /* The SubjectPublicKeyInfo of a private or public key, from what the token tells.  HX_E_UNSUPPORTED: it does not. */
 int object_spki(struct hx *, struct token *, const struct object *, struct hx_bytes *ret);

@@ -41,7 +41,7 @@ static int show_token(struct hx *ctx, struct token *token, hx_status_fn *fn, voi
     if (result == HX_E_NOT_FOUND && !ctx->configured)
         return HX_OK; /* what is not there steps aside */
     if (result)
-        return fn(arg, "token", token_name(token), result, hx_last_error());
+        return fn(arg, "token", context_name(ctx, token), result, hx_last_error());
     bytes_printf(&text, "plugin %s", token_table(token)->name);
     if (f && f->label)
         bytes_printf(&text, ", label '%s'", f->label);
@@ -50,10 +50,10 @@ static int show_token(struct hx *ctx, struct token *token, hx_status_fn *fn, voi
     if (f && f->flags & HX_PIN_LOCKED)
         bytes_text(&text, ", PIN LOCKED: unblock it with the vendor's tool");
     else if (f && f->flags & HX_PIN_FINAL)
-        bytes_printf(&text, ", ONE PIN TRY LEFT: hsmux login %s", token_name(token));
+        bytes_printf(&text, ", ONE PIN TRY LEFT: hsmux login %s", context_name(ctx, token));
     else if (f && f->flags & HX_PIN_LOW)
         bytes_text(&text, ", a wrong PIN was given since the last right one");
-    return fn(arg, "token", token_name(token), HX_OK, text.data ? (char *)text.data : "");
+    return fn(arg, "token", context_name(ctx, token), HX_OK, text.data ? (char *)text.data : "");
 }
 
 static int show_candidates(const struct choice *choice, hx_status_fn *fn, void *arg)
