@@ -336,12 +336,9 @@ static int encode(struct hx_bytes *ret, const char *text)
     int result = HX_OK;
 
     for (; !result && *text; text++) {
-        unsigned char c = (unsigned char)*text;
+        bool unreserved = isascii(*text) && (isalnum(*text) || strchr("-._~", *text));
 
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~", c))
-            result = bytes_append(ret, text, 1);
-        else
-            result = bytes_printf(ret, "%%%02X", c);
+        result = unreserved ? bytes_append(ret, text, 1) : bytes_printf(ret, "%%%02X", (unsigned char)*text);
     }
     return result;
 }

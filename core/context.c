@@ -172,7 +172,7 @@ void context_fork_prepare(void)
         pthread_mutex_lock(&ctx->mutex);
 }
 
-void context_fork_parent(void)
+void context_fork_done(void)
 {
     for (struct hx *ctx = all; ctx; ctx = ctx->next)
         pthread_mutex_unlock(&ctx->mutex);
@@ -213,7 +213,6 @@ int token_set_problem(struct token_set *set, const char *name, int result)
 struct search {
     struct hx *ctx;
     struct token_set *set;
-    const char *only; /* the one plugin that matters; NULL: all */
 };
 
 static int add_found(struct hx *ctx, struct plugin *plugin, const char *name, const char *serial)
@@ -304,7 +303,7 @@ static int snapshot(struct hx *ctx, struct token_set *set)
 int context_tokens(struct hx *ctx, struct token_set *ret)
 {
     AUTO_TOKEN_SET struct token_set set = { 0 };
-    struct search search = { ctx, &set, NULL };
+    struct search search = { ctx, &set };
     int result = HX_OK;
 
     if (!ctx->configured)
@@ -365,23 +364,36 @@ int context_token_known(struct hx *ctx, const char *name, struct token **ret)
 int context_token(struct hx *ctx, const char *name, struct token **ret)
 {
     AUTO_TOKEN_SET struct token_set set = { 0 };
+    AUTO_BYTES struct hx_bytes what = { 0 };
     int result;
 
-    if (name && (result = context_token_known(ctx, name, ret)) != HX_E_NOT_FOUND)
+    if ((result = context_token_known(ctx, name, ret)) != HX_E_NOT_FOUND)
         return result;
+    if ((result = context_tokens(ctx, &set)) || (result = bytes_printf(&what, "no token '%s'", name)))
+        return result;
+    if (!context_token_known(ctx, name, ret))
+        return HX_OK;
+    return list_names(ctx, HX_E_NOT_FOUND, (char *)what.data, &set);
+}
+
+int context_token_that(struct hx *ctx, const char *name, context_can *can, struct token **ret)
+{
+    AUTO_TOKEN_SET struct token_set set = { 0 };
+    size_t count = 0, last = 0;
+    int result;
+
+    if (name)
+        return context_token(ctx, name, ret);
     if ((result = context_tokens(ctx, &set)))
         return result;
-    if (name) {
-        AUTO_BYTES struct hx_bytes what = { 0 };
-
-        if (!context_token_known(ctx, name, ret))
-            return HX_OK;
-        bytes_printf(&what, "no token '%s'", name);
-        return list_names(ctx, HX_E_NOT_FOUND, what.data ? (char *)what.data : "", &set);
-    }
-    if (set.count != 1)
-        return list_names(ctx, set.count ? HX_E_AMBIGUOUS : HX_E_NOT_FOUND,
-                          set.count ? "more than one token, name one" : "no token", &set);
-    *ret = token_retain(set.token[0]);
+    for (size_t i = 0; i < set.count; i++)
+        if (can(token_table(set.token[i]))) {
+            last = i;
+            count++;
+        }
+    if (count != 1)
+        return list_names(ctx, count ? HX_E_AMBIGUOUS : HX_E_NOT_FOUND,
+                          count ? "more than one token can do that, name one" : "no token can do that", &set);
+    *ret = token_retain(set.token[last]);
     return HX_OK;
 }

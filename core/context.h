@@ -55,8 +55,12 @@ int context_tokens(struct hx *, struct token_set *ret);
  * call it something else. */
 const char *context_name(struct hx *, const struct token *);
 
-/* The token of that name, retained.  NULL: the only one. */
+/* The token of that name, retained. */
 int context_token(struct hx *, const char *name, struct token **ret);
+
+/* The same; NULL: the only one whose plugin can do something. */
+typedef bool context_can(const struct hx_plugin *);
+int context_token_that(struct hx *, const char *name, context_can *can, struct token **ret);
 
 /* Like context_token(), without touching a device: HX_E_NOT_FOUND if that is impossible, since only a scan can tell. */
 int context_token_known(struct hx *, const char *name, struct token **ret);
@@ -66,7 +70,7 @@ void token_unref(struct token **);
 
 /* table.c, around fork(): no context is half made meanwhile; the child has fresh locks. */
 void context_fork_prepare(void);
-void context_fork_parent(void);
+void context_fork_done(void);
 void context_fork_child(void);
 
 #endif

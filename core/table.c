@@ -56,7 +56,7 @@ static void before_fork(void)
     }
 }
 
-static void after_fork_in_parent(void)
+static void after_fork(void)
 {
     for (struct token *token = list; token; token = token->next) {
         pthread_mutex_unlock(&token->brief_mutex);
@@ -64,11 +64,12 @@ static void after_fork_in_parent(void)
             pthread_rwlock_unlock(&token->lock);
     }
     pthread_mutex_unlock(&mutex);
-    context_fork_parent();
+    context_fork_done();
 }
 
 static void after_fork_in_child(void)
 {
+    after_fork();
     pthread_mutex_init(&mutex, NULL);
     for (struct token *token = list; token; token = token->next) {
         init_locks(token);
@@ -88,7 +89,7 @@ static void at_exit(void)
 
 static void register_handlers(void)
 {
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
     atexit(at_exit);
 }
 

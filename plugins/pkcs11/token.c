@@ -119,21 +119,35 @@ static int fail_none(const struct hx_host *host, const char *serial, const struc
                    module ? "'; there: " : "; there: ", there[0] ? there : "none");
 }
 
-/* The line that chooses: by label, where the labels differ. */
-static int fail_several(const struct hx_host *host, const struct p11_slots *slots, const size_t *fit, size_t count)
+static bool is_only_one_labelled(const struct p11_slots *slots, const size_t *fit, size_t count, size_t which)
 {
-    char there[512] = "";
-    struct names first, other;
-    bool labels_differ = true;
+    struct names mine, other;
+    size_t same = 0;
 
-    read_names(&slots->slot[fit[0]].info, &first);
+    read_names(&slots->slot[fit[which]].info, &mine);
     for (size_t i = 0; i < count; i++) {
         read_names(&slots->slot[fit[i]].info, &other);
-        labels_differ = labels_differ && (i == 0 || strcmp(first.label, other.label) != 0);
-        name_token(there, sizeof there, &slots->slot[fit[i]].info);
+        same += !strcmp(mine.label, other.label);
     }
-    return hx_fail(host, HX_E_AMBIGUOUS, "%zu tokens fit: %s; choose one with the line '%s = %s'", count, there,
-                   labels_differ ? "token" : "serial", labels_differ ? first.label : first.serial);
+    return same == 1;
+}
+
+/* The line that chooses is by label where that is enough for one of them, else by serial. */
+static int fail_several(const struct hx_host *host, const struct p11_slots *slots, const size_t *fit, size_t count)
+{
+    size_t which = 0;
+    char there[512] = "";
+    struct names names;
+    bool by_label;
+
+    while (which < count && !is_only_one_labelled(slots, fit, count, which))
+        which++;
+    by_label = which < count;
+    read_names(&slots->slot[fit[by_label ? which : 0]].info, &names);
+    for (size_t i = 0; i < count; i++)
+        name_token(there, sizeof there, &slots->slot[fit[i]].info);
+    return hx_fail(host, HX_E_AMBIGUOUS, "%zu tokens fit: %s; choose one with a line like '%s = %s'", count, there,
+                   by_label ? "token" : "serial", by_label ? names.label : names.serial);
 }
 
 /* A blank token is nobody's until it is asked for by its serial. */

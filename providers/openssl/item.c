@@ -14,6 +14,7 @@ struct gathering {
     struct provider *provider;
     int expect;
     bool names;
+    size_t seen;
     struct items *items;
 };
 
@@ -97,10 +98,11 @@ static int gather_credential(const struct gathering *to, hx *context, const char
 
 static int add_object(void *arg, const char *address, const struct hx_object *object)
 {
-    const struct gathering *to = arg;
+    struct gathering *to = arg;
     bool key = object->kind == HX_PRIVATE_KEY, certificate = object->kind == HX_CERTIFICATE;
     enum item_kind kind = key ? ITEM_KEY : ITEM_CERTIFICATE;
 
+    to->seen++;
     if (to->expect && !(key && wants_key(to->expect)) && !(certificate && wants_certificate(to->expect)))
         return 0;
     if (!to->names && !key && !certificate)
@@ -123,6 +125,8 @@ static int gather_pkcs11(struct gathering *to, hx *context, const char *address)
 
     if (!gather_each(to, context, address))
         return 0;
+    if (!to->seen)
+        return error_raise(to->provider, HX_E_NOT_FOUND, __func__, "no object fits this PKCS#11 URI");
     if (items->count != 1)
         return 1;
     kind = items->item[0].kind;

@@ -68,7 +68,7 @@ struct fake_token {
     bool no_flags; /* it does not tell of LOW, FINAL, LOCKED */
     bool absent; /* open() fails with absent_result (0: HX_E_NOT_FOUND), scan() does not show it */
     int absent_result;
-    unsigned generation; /* see lose() */
+    atomic_uint generation; /* see lose() */
     struct fake_object object[FAKE_OBJECTS];
 };
 
@@ -81,7 +81,7 @@ struct fake_control {
     unsigned wrong_signatures; /* so many signatures get a bit flipped */
     uint32_t refused_schemes; /* bits 1 << enum hx_scheme: HX_E_UNSUPPORTED */
     bool ignore_want; /* list() shows everything */
-    unsigned listed; /* objects that list() handed out */
+    atomic_uint listed; /* objects that list() handed out */
     atomic_int open_handles, loaded_objects; /* over all processes */
     char breaches[4096]; /* one line for each breach of the plugin contract; empty: none */
 

@@ -40,9 +40,9 @@ hsmux key generate device --token edge
 
 step "a PKCS#11 URI, when that is switched on and not before"
 setting "pkcs11-uri = no"
-expect_fail "" openssl pkey -in "pkcs11:token=edge;object=device;type=private" -pubout
+expect_fail "unregistered scheme" openssl pkey -in "pkcs11:token=edge;object=device;type=private" -pubout
 setting "pkcs11-uri = yes"
 openssl pkey -in "pkcs11:token=edge;object=device;type=private" -pubout -out "$WORK/device.pub"
 openssl dgst -sha256 -sign "pkcs11:token=edge;object=device;type=private" -out "$WORK/sig" "$WORK/message"
 OPENSSL_CONF=/dev/null openssl dgst -sha256 -verify "$WORK/device.pub" -signature "$WORK/sig" "$WORK/message"
-expect_fail "nothing" openssl pkey -in "pkcs11:token=edge;object=nothing;type=private" -pubout
+expect_fail "no object fits" openssl pkey -in "pkcs11:token=edge;object=nothing;type=private" -pubout

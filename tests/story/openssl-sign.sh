@@ -43,7 +43,8 @@ pkeyutl_signs() {
     openssl pkeyutl -sign -inkey "$key" -in "$WORK/digest" -pkeyopt "digest:$hash" "$@" -out "$WORK/sig"
     plain pkeyutl -verify -pubin -inkey "$WORK/$name.pub" -in "$WORK/digest" -pkeyopt "digest:$hash" "$@" \
         -sigfile "$WORK/sig" >"$WORK/out"
-    openssl pkeyutl -verify -inkey "$key" -in "$WORK/digest" -pkeyopt "digest:$hash" "$@" -sigfile "$WORK/sig" >"$WORK/out"
+    openssl pkeyutl -verify -inkey "$key" -in "$WORK/digest" -pkeyopt "digest:$hash" "$@" -sigfile "$WORK/sig" \
+        >"$WORK/out"
 }
 
 digests() {
@@ -58,7 +59,8 @@ digests() {
     [ "$2" = rsa ] || return 0
     openssl pkeyutl -sign -inkey "$1" -in "$WORK/digest" -out "$WORK/sig"
     openssl pkeyutl -verifyrecover -inkey "$1" -in "$WORK/sig" | cmp - "$WORK/digest"
-    openssl req -new -key "$1" -subj /CN=pss -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -out "$WORK/pss.csr"
+    openssl req -new -key "$1" -subj /CN=pss -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest \
+        -out "$WORK/pss.csr"
     plain req -in "$WORK/pss.csr" -verify -noout -text >"$WORK/out" 2>&1
     expect "Salt Length: 0x20" "$WORK/out"
 }

@@ -68,7 +68,7 @@ static inline size_t get(const char *name, char *ret, size_t size)
     ssize_t got = fd < 0 ? -1 : read(fd, ret, size - 1);
 
     assert_true(got >= 0);
-    ret[got] = '\0';
+    ret[got > 0 ? got : 0] = '\0'; /* gcc cannot see that the assertion does not return */
     return (size_t)got;
 }
 

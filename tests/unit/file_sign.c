@@ -240,6 +240,13 @@ static void eight_threads_sign_with_one_key(void **state)
     }
 }
 
+/* ASan's allocator does not survive a fork while another thread allocates; the plain build has the busy thread. */
+#ifdef __SANITIZE_ADDRESS__
+#define BUSY false
+#else
+#define BUSY true
+#endif
+
 static atomic_bool enough;
 
 static void *keep_busy(void *arg)
@@ -276,21 +283,21 @@ static void children_sign_while_the_parent_is_busy(void **state)
     assert_int_equal(fixture_generate(f, HX_P256, "k", 0), 0);
     signer.object = fixture_find(f, HX_PRIVATE_KEY, "k", &signer.info);
     atomic_store(&enough, false);
-    pthread_create(&thread, NULL, keep_busy, &signer);
+    if (BUSY)
+        pthread_create(&thread, NULL, keep_busy, &signer);
     for (int i = 0; i < 40; i++) {
         pid_t pid = fork();
         if (!pid) {
             alarm(20);
-            /* The test's own verification uses the core's library context, which is not what is tried here. */
-            int result = child(f, "k");
-            _exit(result);
+            _exit(child(f, "k"));
         }
         int status;
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
     }
     atomic_store(&enough, true);
-    pthread_join(thread, NULL);
+    if (BUSY)
+        pthread_join(thread, NULL);
     assert_int_equal(signer.failed, 0);
     plugin->unload(signer.object);
 }

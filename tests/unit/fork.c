@@ -97,7 +97,7 @@ static void crowd(struct fake_control *control, const char *token, unsigned chil
     key = open_key(address);
     lazy = from_reference(&der);
     forget_calls(control);
-    control->script[FAKE_SIGN].delay_ms = 2;
+    slow_down(control, FAKE_SIGN, 1);
     stop = false;
     if (THREADS_MAY_FORK)
         assert_int_equal(pthread_create(&thread, NULL, keep_busy, key), 0);
@@ -319,10 +319,10 @@ static void threads_fork_while_another_opens_and_loads(void **state)
 {
     (void)state;
     put_key(0, "device", 1);
-    fake->script[FAKE_OPEN].delay_ms = 5;
-    fake->script[FAKE_LOAD].delay_ms = 5;
-    fake->script[FAKE_UNLOAD].delay_ms = 5;
-    fake->script[FAKE_CLOSE].delay_ms = 5;
+    slow_down(fake, FAKE_OPEN, 5);
+    slow_down(fake, FAKE_LOAD, 5);
+    slow_down(fake, FAKE_UNLOAD, 5);
+    slow_down(fake, FAKE_CLOSE, 5);
     fork_while_another_works();
 }
 
@@ -346,13 +346,13 @@ static void a_call_that_does_not_end_holds_up_no_fork(void **state)
     put_key(0, "device", 1);
     configure(EDGE);
     key = open_key("hsm:edge/key/device");
-    fake->script[FAKE_SIGN].delay_ms = 2500;
+    slow_down(fake, FAKE_SIGN, 2500);
     stop = false;
     assert_int_equal(pthread_create(&thread, NULL, keep_busy, key), 0);
     while (!fake->calls[FAKE_SIGN])
         nap_ms(1);
     nap_ms(20);
-    fake->script[FAKE_SIGN].delay_ms = 0;
+    slow_down(fake, FAKE_SIGN, 0);
     stop = true;
     before = now_ms();
     pid = start(sign_twenty, key);

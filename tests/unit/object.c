@@ -193,6 +193,29 @@ static void a_pin_that_could_be_for_two_tokens_is_sent_to_none(void **state)
     assert_int_equal(fake->calls[FAKE_LOGIN], 0);
 }
 
+/* Contexts share their tokens, but not what they call them. */
+static void each_configuration_has_its_own_names(void **state)
+{
+    static const char twice[] = EDGE "[token again]\nplugin = fake\nserial = F0001\n";
+    struct hx *first, *second = NULL;
+
+    (void)state;
+    put_data(0, "note", "shared", 1);
+    configure("[token mine]\nplugin = fake\nserial = F0001\n");
+    first = ctx;
+    ctx = NULL;
+    configure("[token yours]\nplugin = fake\nserial = F0001\n");
+    expect_objects(NULL, "hsm:yours/data/note\n");
+    expect_content("hsm:yours/data/note", "shared");
+    expect_refused("hsm:mine/data/note", HX_E_CONFIG, "there are: 'yours'");
+    assert_int_equal(fake->calls[FAKE_OPEN], 1);
+    hx_free(first);
+    write_file("hsmux.conf", twice, strlen(twice));
+    assert_int_equal(hx_new(conf_path, &second), HX_E_CONFIG);
+    expect_said("hsmux.conf:4: [token again] is the same as [token edge]");
+    assert_null(second);
+}
+
 static void an_unknown_token_is_answered_with_those_that_are_there(void **state)
 {
     char buf[4];
@@ -321,6 +344,7 @@ int main(void)
         SCENE_TEST(a_misspelt_address_is_refused),
         SCENE_TEST(the_pin_in_an_address_is_used_and_never_shown),
         SCENE_TEST(a_pin_that_could_be_for_two_tokens_is_sent_to_none),
+        SCENE_TEST(each_configuration_has_its_own_names),
         SCENE_TEST(an_unknown_token_is_answered_with_those_that_are_there),
         SCENE_TEST(random_bytes_come_from_the_token),
         SCENE_TEST(a_generated_key_is_there_until_it_is_removed),

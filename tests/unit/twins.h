@@ -87,6 +87,14 @@ static inline void script(struct fake_control *control, enum fake_call call, int
     control->script[call] = (struct fake_script){ .result = result, .times = times };
 }
 
+/* May be said while calls are under way. */
+static inline void slow_down(struct fake_control *control, enum fake_call call, unsigned delay_ms)
+{
+    pthread_mutex_lock(&control->lock);
+    control->script[call].delay_ms = delay_ms;
+    pthread_mutex_unlock(&control->lock);
+}
+
 static inline void forget_calls(struct fake_control *control)
 {
     for (int i = 0; i < FAKE_CALLS; i++)
