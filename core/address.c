@@ -311,7 +311,7 @@ static int parse_any(struct parse *parse)
         return result;
     result = pinfile_read(source, "PIN file", &pin);
     parse->made.pin = (char *)pin.data; /* address_free() wipes it */
-    return result;
+    return result == HX_E_NOT_FOUND ? HX_E_CONFIG : result; /* it is not the object that was not found */
 }
 
 int address_parse(const char *text, struct address *ret)
