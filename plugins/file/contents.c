@@ -6,6 +6,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,9 @@ static int next_block(struct contents *contents, BIO *bio, unsigned flags)
     size_t end = contents->len - BIO_ctrl_pending(bio);
     int result = add_block(contents, what_is(name, header), der, (size_t)len, end) ? 1 : HX_E_NO_MEMORY;
     if (flags & PEM_FLAG_SECURE) {
+        /* libcrypto frees its base64 context unwiped, the last line in it, which is the whole of a short key; the next
+         * context of that size is made, zeroed, in the same place. */
+        EVP_ENCODE_CTX_free(EVP_ENCODE_CTX_new());
         OPENSSL_secure_free(name);
         OPENSSL_secure_free(header);
         OPENSSL_secure_clear_free(der, (size_t)len);

@@ -114,6 +114,22 @@ void fixture_put_key(const struct fixture *f, const char *file, EVP_PKEY *key, c
     BIO_free(bio);
 }
 
+void fixture_put_bundle(const struct fixture *f, EVP_PKEY *key, EVP_PKEY *ca)
+{
+    char pem[16384] = "first words\n", text[4096];
+    fixture_put_key(f, "b.pem", key, NULL);
+    fixture_get(f, "b.pem", text, sizeof text);
+    strcat(pem, text);
+    strcat(pem, "leaf words\n");
+    fixture_certificate_pem(key, "leaf", text, sizeof text);
+    strcat(pem, text);
+    strcat(pem, "ca words\n");
+    fixture_certificate_pem(ca, "ca", text, sizeof text);
+    strcat(pem, text);
+    strcat(pem, "last words\n");
+    fixture_put(f, "b.pem", 0600, pem, strlen(pem));
+}
+
 size_t fixture_certificate(EVP_PKEY *key, const char *name, unsigned char **ret_der)
 {
     X509 *cert = X509_new();

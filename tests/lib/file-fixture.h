@@ -35,6 +35,8 @@ bool fixture_has(const struct fixture *, const char *file);
 /* Keys and certificates of libcrypto's making. */
 EVP_PKEY *fixture_key(uint32_t type);
 void fixture_put_key(const struct fixture *, const char *file, EVP_PKEY *, const char *passphrase);
+/* b.pem: the key, a leaf for it, the CA's certificate, and words before, between and after them. */
+void fixture_put_bundle(const struct fixture *, EVP_PKEY *, EVP_PKEY *ca);
 size_t fixture_certificate(EVP_PKEY *, const char *name, unsigned char **ret_der);
 size_t fixture_certificate_pem(EVP_PKEY *, const char *name, char *buffer, size_t size);
 

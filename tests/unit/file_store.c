@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file plugin's directory: labels, modes, replacing, removing, power cuts, two writers at once. */
+/* The file plugin's directory: labels, modes, broken files, replacing, removing. */
 #include "crash.h"
 #include "file-fixture.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static unsigned mode_of(const char *path)
@@ -141,12 +137,12 @@ static void a_missing_directory_is_an_empty_token_until_it_is_needed(void **stat
     assert_int_equal(fixture_list(f, &all), 0);
     plugin_tokens_init(&before);
     plugin_tokens_init(&after);
-    assert_int_equal(plugin->scan(&f->host.host, &before.tokens), 0);
+    assert_int_equal(plugin->describe(f->token, &before.tokens), 0);
     assert_int_equal(plugin->remove(f->token, HX_DATA, "x.data", 6), HX_E_NOT_FOUND);
     assert_int_equal(access(deep, F_OK), -1);
     assert_int_equal(fixture_generate(f, HX_P256, "k", 0), 0);
     assert_int_equal(mode_of(deep), 0700);
-    assert_int_equal(plugin->scan(&f->host.host, &after.tokens), 0);
+    assert_int_equal(plugin->describe(f->token, &after.tokens), 0);
     assert_string_equal(before.info->serial, after.info->serial);
     assert_string_equal(before.info->label, "file");
     void *token;
@@ -229,23 +225,6 @@ static void taken_labels_are_kept_or_replaced(void **state)
     EVP_PKEY_free(new);
 }
 
-/* A file with key, leaf and chain, and words between them. */
-static void put_bundle(struct fixture *f, EVP_PKEY *key, EVP_PKEY *ca)
-{
-    char pem[16384] = "first words\n", text[4096];
-    fixture_put_key(f, "b.pem", key, NULL);
-    fixture_get(f, "b.pem", text, sizeof text);
-    strcat(pem, text);
-    strcat(pem, "leaf words\n");
-    fixture_certificate_pem(key, "leaf", text, sizeof text);
-    strcat(pem, text);
-    strcat(pem, "ca words\n");
-    fixture_certificate_pem(ca, "ca", text, sizeof text);
-    strcat(pem, text);
-    strcat(pem, "last words\n");
-    fixture_put(f, "b.pem", 0600, pem, strlen(pem));
-}
-
 static void one_object_of_a_file_goes_and_the_others_stay(void **state)
 {
     struct fixture *f = *state;
@@ -254,7 +233,7 @@ static void one_object_of_a_file_goes_and_the_others_stay(void **state)
     EVP_PKEY *key = fixture_key(HX_P256), *ca = fixture_key(HX_RSA), *new = fixture_key(HX_ED25519);
     unsigned char *der;
     size_t len = fixture_certificate(new, "new", &der);
-    put_bundle(f, key, ca);
+    fixture_put_bundle(f, key, ca);
     assert_int_equal(fixture_import_key(f, "b", 0, new, HX_ED25519), HX_E_EXISTS);
     assert_int_equal(fixture_import(f, HX_CERTIFICATE, "b", 0, der, len), HX_E_EXISTS);
     assert_int_equal(fixture_import_key(f, "b", HX_REPLACE, new, HX_ED25519), 0);
@@ -309,157 +288,6 @@ static void it_works_without_renameat2(void **state)
     crash_no_renameat2 = false;
 }
 
-/* Runs fn in a child that is stopped at the n-th call; whether it was. */
-static bool stopped(struct fixture *f, int n, void (*fn)(struct fixture *))
-{
-    int status;
-    pid_t pid = fork();
-    if (!pid) {
-        plugin->forked();
-        crash_at(n);
-        fn(f);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == CRASHED);
-    return WEXITSTATUS(status) == CRASHED;
-}
-
-static const unsigned char old_seed[32] = "old", new_seed[32] = "new";
-
-static int import_seed(struct fixture *f, const unsigned char seed[32], uint32_t flags)
-{
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
-    int result = fixture_import_key(f, "b", flags, key, HX_ED25519);
-    EVP_PKEY_free(key);
-    return result;
-}
-
-static void write_new(struct fixture *f)
-{
-    import_seed(f, new_seed, HX_REPLACE);
-}
-
-static void remove_key(struct fixture *f)
-{
-    plugin->remove(f->token, HX_PRIVATE_KEY, fixture_has(f, "b.key") ? "b.key" : "b.pem", 5);
-}
-
-/* Which key is there: 0 none, 1 the old one, 2 the new one; anything else fails the test. */
-static int present(struct fixture *f)
-{
-    struct plugin_objects all;
-    struct hx_object info;
-    int found = 0;
-    assert_true(fixture_list(f, &all) <= 3);
-    assert_false(plugin_host_logged(&f->host, "b."));
-    if (plugin_objects_find(&all, HX_PRIVATE_KEY, "b")) {
-        struct plugin_bytes public;
-        unsigned char old_public[32];
-        size_t len = 32;
-        EVP_PKEY *old = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, old_seed, 32);
-        EVP_PKEY_get_raw_public_key(old, old_public, &len);
-        void *object = fixture_find(f, HX_PRIVATE_KEY, "b", &info);
-        plugin_bytes_init(&public);
-        plugin->read(object, HX_PUBLIC, &public.out);
-        found = public.len == 32 && !memcmp(public.data, old_public, 32) ? 1 : 2;
-        assert_int_equal(fixture_sign(object, &info), 0);
-        plugin->unload(object);
-        plugin_bytes_free(&public);
-        EVP_PKEY_free(old);
-    }
-    plugin_objects_free(&all);
-    return found;
-}
-
-static int leftovers(struct fixture *f)
-{
-    int count = 0;
-    DIR *dir = opendir(f->dir);
-    for (struct dirent *entry; (entry = readdir(dir));)
-        count += !strncmp(entry->d_name, ".hsmux-", 7);
-    closedir(dir);
-    return count;
-}
-
-enum start { NOTHING, KEY, BUNDLE };
-
-static void begin(struct fixture *f, enum start start)
-{
-    if (start == BUNDLE) {
-        EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, old_seed, 32);
-        EVP_PKEY *ca = fixture_key(HX_P256);
-        unlink(fixture_path(f, "b.key"));
-        put_bundle(f, key, ca);
-        EVP_PKEY_free(key);
-        EVP_PKEY_free(ca);
-        return;
-    }
-    unlink(fixture_path(f, "b.pem"));
-    unlink(fixture_path(f, "b.key"));
-    if (start == KEY)
-        assert_int_equal(import_seed(f, old_seed, 0), 0);
-}
-
-static void a_power_cut_leaves_the_old_state_or_the_new(void **state)
-{
-    static const struct {
-        enum start start;
-        void (*fn)(struct fixture *);
-        int before, after;
-    } stories[] = {
-        { NOTHING, write_new, 0, 2 }, { KEY, write_new, 1, 2 },     { BUNDLE, write_new, 1, 2 },
-        { KEY, remove_key, 1, 0 },    { BUNDLE, remove_key, 1, 0 },
-    };
-    struct fixture *f = *state;
-    int swept = 0;
-    for (size_t i = 0; i < sizeof stories / sizeof *stories; i++) {
-        int n = 1, seen_before = 0, seen_after = 0;
-        for (bool more = true; more; n++) {
-            begin(f, stories[i].start);
-            more = stopped(f, n, stories[i].fn);
-            int found = present(f);
-            assert_true(found == stories[i].before || found == stories[i].after);
-            seen_before += found == stories[i].before;
-            seen_after += found == stories[i].after;
-            if (!more)
-                assert_int_equal(found, stories[i].after);
-            swept += leftovers(f);
-            assert_int_equal(fixture_import(f, HX_DATA, "next", HX_REPLACE, "x", 1), 0);
-            assert_int_equal(leftovers(f), 0);
-            unlink(fixture_path(f, "next.data"));
-        }
-        assert_true(n > 5);
-        assert_true(seen_before > 2 && seen_after > 1);
-    }
-    assert_true(swept > 3);
-}
-
-static void two_writers_make_one_key(void **state)
-{
-    struct fixture *f = *state;
-    for (int round = 0; round < 20; round++) {
-        pid_t pid[4];
-        int made = 0, refused = 0, status;
-        for (int i = 0; i < 4; i++) {
-            pid[i] = fork();
-            if (!pid[i]) {
-                plugin->forked();
-                _exit(-fixture_generate(f, HX_P256, "same", 0));
-            }
-        }
-        for (int i = 0; i < 4; i++) {
-            assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-            made += status == 0;
-            refused += WIFEXITED(status) && WEXITSTATUS(status) == -HX_E_EXISTS;
-        }
-        assert_int_equal(made, 1);
-        assert_int_equal(refused, 3);
-        assert_int_equal(plugin->remove(f->token, HX_PRIVATE_KEY, "same.key", 8), 0);
-    }
-}
-
 static void a_lookup_by_kind_and_label_reads_no_other_file(void **state)
 {
     struct fixture *f = *state;
@@ -492,8 +320,6 @@ int main(void)
         T(one_object_of_a_file_goes_and_the_others_stay),
         T(a_certificate_finds_room_beside_a_key_in_pem),
         T(it_works_without_renameat2),
-        T(a_power_cut_leaves_the_old_state_or_the_new),
-        T(two_writers_make_one_key),
         T(a_lookup_by_kind_and_label_reads_no_other_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

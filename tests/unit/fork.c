@@ -9,8 +9,10 @@
 /* The address sanitizer's allocator does not expect a fork while another thread is in it: the child waits for ever. */
 #ifdef __SANITIZE_ADDRESS__
 #define THREADS_MAY_FORK false
+#define RUNS 5
 #else
 #define THREADS_MAY_FORK true
+#define RUNS 25
 #endif
 
 static atomic_bool stop;
@@ -122,25 +124,25 @@ static void crowd(struct fake_control *control, const char *token, unsigned chil
 static void four_children_sign_while_a_token_is_busy(void **state)
 {
     (void)state;
-    crowd(fake, "edge", 4, 25);
+    crowd(fake, "edge", 4, RUNS);
 }
 
 static void eight_children_sign_while_a_token_is_busy(void **state)
 {
     (void)state;
-    crowd(fake, "edge", 8, 25);
+    crowd(fake, "edge", 8, RUNS);
 }
 
 static void four_children_sign_with_a_thread_safe_plugin(void **state)
 {
     (void)state;
-    crowd(swift, "swift", 4, 25);
+    crowd(swift, "swift", 4, RUNS);
 }
 
 static void eight_children_sign_with_a_thread_safe_plugin(void **state)
 {
     (void)state;
-    crowd(swift, "swift", 8, 25);
+    crowd(swift, "swift", 8, RUNS);
 }
 
 static void free_all(struct hx_key *key)

@@ -149,14 +149,22 @@ static void a_first_signature_costs_at_most_20_calls_however_many_keys(void **st
 static void *shared_key;
 static atomic_uint failures;
 
+static int put_nowhere(struct hx_out *out, const void *data, size_t len)
+{
+    (void)out;
+    (void)data;
+    return len == 64 ? 0 : HX_E_DEVICE;
+}
+
+/* Allocates nothing: a child may be forked meanwhile, and AddressSanitizer's allocator would stay locked in it. */
 static void *sign_many(void *arg)
 {
-    struct plugin_bytes out;
+    struct hx_alg alg = { .scheme = HX_ECDSA, .hash = HX_SHA256 };
+    struct hx_out out = { .put = put_nowhere };
+    unsigned char digest[32] = { 1 };
 
-    for (int i = 0; i < SIGNATURES; i++) {
-        failures += sign(shared_key, HX_ECDSA, HX_SHA256, 0, &out) != 0;
-        plugin_bytes_free(&out);
-    }
+    for (int i = 0; i < SIGNATURES; i++)
+        failures += plugin->sign(shared_key, &alg, digest, sizeof digest, &out) != 0;
     return arg;
 }
 

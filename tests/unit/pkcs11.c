@@ -222,8 +222,8 @@ static void what_is_private_wants_a_login(void **state)
 }
 
 /* SoftHSM leaks what it parses of an Ed25519 key; only a whole stack shows that it was SoftHSM. */
-const char *__asan_default_options(void);
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 
 const char *__asan_default_options(void)
 {
