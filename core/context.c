@@ -61,7 +61,7 @@ void token_unref(struct token **token)
     token_release(*token);
 }
 
-static struct slot *find_slot(struct hx *ctx, const char *name)
+struct slot *context_slot(struct hx *ctx, const char *name)
 {
     for (struct slot *slot = ctx->slots; slot; slot = slot->next)
         if (!strcmp(slot->name, name))
@@ -82,7 +82,7 @@ const char *context_name(struct hx *ctx, const struct token *token)
 }
 
 /* Takes token over.  One that is there already keeps its name. */
-static int add_slot(struct hx *ctx, const char *name, struct token *token)
+int context_add(struct hx *ctx, const char *name, struct token *token)
 {
     struct slot **at, *made = calloc(1, sizeof *made);
 
@@ -127,7 +127,7 @@ static int add_configured(struct hx *ctx, const struct section *section)
             return config_error(ctx->config, section->line, "[token %s] is the same as [token %s]", section->name,
                                 slot->name);
         }
-    return add_slot(ctx, section->name, token);
+    return context_add(ctx, section->name, token);
 }
 
 static int add_all_configured(struct hx *ctx)
@@ -210,82 +210,6 @@ int token_set_problem(struct token_set *set, const char *name, int result)
     return HX_OK;
 }
 
-struct search {
-    struct hx *ctx;
-    struct token_set *set;
-};
-
-static int add_found(struct hx *ctx, struct plugin *plugin, const char *name, const char *serial)
-{
-    AUTO_BYTES struct hx_bytes secret = { 0 };
-    struct host *host;
-    struct token *token;
-    int result;
-
-    if ((result = bytes_printf(&secret, "hsmux.%s", name)) || (result = host_new(plugin, name, NULL, NULL, &host)) ||
-        (result = token_get(host, serial, (char *)secret.data, &token)))
-        return result;
-    return add_slot(ctx, name, token);
-}
-
-static bool is_plugin_name(const char *name)
-{
-    struct plugin *plugin;
-
-    return !strpbrk(name, "/.") && !plugin_load(name, &plugin);
-}
-
-/* A token is called by its label, unless that is taken or would pass for a plugin's own token. */
-static int add_scanned(struct search *search, struct plugin *plugin, const struct token_facts *facts)
-{
-    const char *name = facts->label;
-    bool taken;
-
-    if (facts->flags & HX_TOKEN_BLANK)
-        return HX_OK;
-    pthread_mutex_lock(&search->ctx->mutex);
-    for (struct slot *slot = search->ctx->slots; slot && facts->serial; slot = slot->next)
-        if (slot->token->host->plugin == plugin && slot->token->serial && !strcmp(slot->token->serial, facts->serial)) {
-            pthread_mutex_unlock(&search->ctx->mutex);
-            return HX_OK;
-        }
-    taken = !name || !*name || find_slot(search->ctx, name);
-    pthread_mutex_unlock(&search->ctx->mutex);
-    if (taken || is_plugin_name(name))
-        name = facts->serial ? facts->serial : plugin->table.name;
-    return add_found(search->ctx, plugin, name, facts->serial);
-}
-
-static int scan_plugin(struct search *search, struct plugin *plugin)
-{
-    AUTO_TOKENS struct token_list found = { 0 };
-    struct host *host;
-    int result;
-
-    for (const struct hx_option *o = plugin->table.options; o && o->name; o++)
-        if (o->flags & HX_REQUIRED)
-            return HX_OK; /* it is for those who configure it */
-    if (!plugin->table.scan)
-        return add_found(search->ctx, plugin, plugin->table.name, NULL);
-    if ((result = host_new(plugin, plugin->table.name, NULL, NULL, &host)))
-        return result;
-    result = scan_host(host, &found);
-    host_free(host);
-    for (size_t i = 0; i < found.count && !result; i++)
-        result = add_scanned(search, plugin, &found.token[i]);
-    return result == HX_E_NOT_FOUND ? HX_OK : result;
-}
-
-static int search_plugin(void *arg, const char *path, struct plugin *plugin, int result)
-{
-    struct search *search = arg;
-    const char *name = plugin ? plugin->table.name : path;
-
-    if (!result)
-        result = scan_plugin(search, plugin);
-    return result ? token_set_problem(search->set, name, result) : HX_OK;
-}
-
 static int snapshot(struct hx *ctx, struct token_set *set)
 {
     size_t count = 0;
@@ -303,11 +227,8 @@ static int snapshot(struct hx *ctx, struct token_set *set)
 int context_tokens(struct hx *ctx, struct token_set *ret)
 {
     AUTO_TOKEN_SET struct token_set set = { 0 };
-    struct search search = { ctx, &set };
-    int result = HX_OK;
+    int result = ctx->configured ? HX_OK : context_discover(ctx, &set);
 
-    if (!ctx->configured)
-        result = plugin_each(search_plugin, &search);
     if (result || (result = snapshot(ctx, &set)))
         return result;
     *ret = set;
@@ -346,7 +267,7 @@ int context_token_known(struct hx *ctx, const char *name, struct token **ret)
     int result;
 
     pthread_mutex_lock(&ctx->mutex);
-    slot = find_slot(ctx, name);
+    slot = context_slot(ctx, name);
     if (slot)
         *ret = token_retain(slot->token);
     pthread_mutex_unlock(&ctx->mutex);
@@ -356,7 +277,7 @@ int context_token_known(struct hx *ctx, const char *name, struct token **ret)
         return unknown_token(ctx, name);
     if (strpbrk(name, "/.") || plugin_load(name, &plugin) || plugin->table.scan)
         return hx_error(HX_E_NOT_FOUND, "no token '%s'", name);
-    if ((result = add_found(ctx, plugin, name, NULL)))
+    if ((result = context_add_found(ctx, plugin, name, NULL)))
         return result;
     return context_token_known(ctx, name, ret);
 }

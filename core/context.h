@@ -68,6 +68,14 @@ int context_token_known(struct hx *, const char *name, struct token **ret);
 void token_unref(struct token **);
 #define AUTO_TOKEN CLEANUP(token_unref)
 
+/* The slot of that name, with the mutex held; NULL: none.  Adds a token, which is taken over, unless it is there. */
+struct slot *context_slot(struct hx *, const char *name);
+int context_add(struct hx *, const char *name, struct token *);
+
+/* discover.c: adds what the installed plugins find (failures become set's problems), or one token that was found. */
+int context_discover(struct hx *, struct token_set *set);
+int context_add_found(struct hx *, struct plugin *, const char *name, const char *serial);
+
 /* table.c, around fork(): no context is half made meanwhile; the child has fresh locks. */
 void context_fork_prepare(void);
 void context_fork_done(void);

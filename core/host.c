@@ -29,8 +29,11 @@ static const char *tell_option(const struct hx_host *api, const char *name)
 {
     const struct option_value *value = name ? host_value(host_of(api), name) : NULL;
 
-    /* Only the core decides when a PIN is sent. */
-    return value && strcmp(name, "pin") ? value->value : NULL;
+    if (!value)
+        return NULL;
+    if (!strcmp(name, "pin")) /* only the core decides when a PIN is sent */
+        return value->value || value->file || value->credential ? "" : NULL;
+    return value->value;
 }
 
 static int take_fail(const struct hx_host *api, int result, const char *fmt, ...)

@@ -45,7 +45,8 @@ struct hx_tokens { /* where tokens go */
 
 struct hx_host { /* what the core does for you; valid until close() returns */
     uint32_t abi, struct_size;
-    const char *(*option)(const struct hx_host *, const char *name); /* NULL if unset; lives as long as the host */
+    /* NULL if unset; lives as long as the host.  "pin" is never told: "" says that there is one for login(). */
+    const char *(*option)(const struct hx_host *, const char *name);
     int (*fail)(const struct hx_host *, int result, const char *fmt, ...) HX_PRINTF(3, 4); /* returns result */
     void (*log)(const struct hx_host *, int priority, const char *fmt, ...) HX_PRINTF(3, 4); /* as in syslog.h */
 };
