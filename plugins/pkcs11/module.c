@@ -79,8 +79,11 @@ static int load_by_libp11(const struct hx_host *host, const char *path, PKCS11_C
 static int initialise(const struct hx_host *host, struct p11_module *module)
 {
     CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
-    CK_RV rv = module->fn->C_Initialize(&args);
+    CK_RV rv;
 
+    ERR_set_mark(); /* what SoftHSM leaves in OpenSSL's queue, nginx takes for its own connection's */
+    rv = module->fn->C_Initialize(&args);
+    ERR_pop_to_mark();
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return p11_fail(host, module->path, "C_Initialize", rv);
     module->ready = true;
@@ -145,6 +148,19 @@ int p11_module_again(const struct hx_host *host, struct p11_module *module)
     pthread_mutex_lock(&lock);
     r = initialise(host, module);
     pthread_mutex_unlock(&lock);
+    return r;
+}
+
+int p11_module_restart(const struct hx_host *host, struct p11_module *module)
+{
+    int r;
+
+    p11_gate_enter();
+    pthread_mutex_lock(&lock);
+    module->fn->C_Finalize(NULL);
+    r = initialise(host, module);
+    pthread_mutex_unlock(&lock);
+    p11_gate_leave();
     return r;
 }
 

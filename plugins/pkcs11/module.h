@@ -31,6 +31,8 @@ int p11_module_open(const struct hx_host *, const char *path, struct p11_module 
 
 /* Calls C_Initialize again, after CKR_CRYPTOKI_NOT_INITIALIZED. */
 int p11_module_again(const struct hx_host *, struct p11_module *);
+/* C_Finalize and C_Initialize: only where nobody in the process can have a session. */
+int p11_module_restart(const struct hx_host *, struct p11_module *);
 
 /* Every slot with a token, of the module that the options name, else of all that p11-kit has registered; of those,
  * one that fails is passed over with a log line.  For p11_slots_free(). */

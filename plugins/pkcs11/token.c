@@ -6,6 +6,7 @@
 #include "fork.h"
 #include "object.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,11 +231,27 @@ static int try_open(const struct hx_host *host, const char *serial, struct p11_t
 }
 
 /* The generation in which an open() has come to its end. */
-static atomic_uint settled;
+static atomic_uint settled = UINT_MAX; /* none yet */
 
 static bool may_pass(int r)
 {
     return r == HX_E_DEVICE || r == HX_E_LOST || r == HX_E_NOT_FOUND || r == HX_E_BUSY;
+}
+
+/* SoftHSM passes over a token that another process is writing to just then, as each C_Login does, and does not look
+ * again before it is initialised anew.  Where no slot has a token, nobody in this process has a session to lose. */
+static void look_again(const struct hx_host *host)
+{
+    struct p11_slots slots;
+    bool nothing = true;
+
+    if (!host->option(host, "module") || p11_slots_read(host, &slots))
+        return;
+    for (size_t i = 0; i < slots.count; i++)
+        nothing = nothing && !(slots.slot[i].info.flags & CKF_TOKEN_INITIALIZED);
+    if (nothing && slots.count > 0)
+        p11_module_restart(host, slots.slot[0].module);
+    p11_slots_free(&slots);
 }
 
 /* In a forked child a module may need a moment: children start over all at once, on state that each of them inherited
@@ -247,6 +264,8 @@ int p11_token_open(const struct hx_host *host, const char *serial, struct p11_to
     for (int i = 0; i < 6 && atomic_load(&settled) != p11_generation() && may_pass(r); i++) {
         nanosleep(&pause, NULL);
         pause.tv_nsec *= 2;
+        if (r == HX_E_NOT_FOUND)
+            look_again(host);
         r = try_open(host, serial, ret);
     }
     atomic_store(&settled, p11_generation());

@@ -44,7 +44,8 @@ static void reset(void)
     strcpy(control->token[0].label, "fake");
     strcpy(control->token[0].serial, "F0001");
     control->salt = FAKE_SALT_HONEST;
-    control->wrong_signatures = control->refused_schemes = control->listed = 0;
+    control->wrong_signatures = control->refused_schemes = 0;
+    control->listed = 0;
     control->ignore_want = false;
     control->breaches[0] = '\0';
     pthread_mutex_unlock(&control->lock);
