@@ -36,7 +36,7 @@ static const char *tell_option(const struct hx_host *api, const char *name)
     return value->value;
 }
 
-static int take_fail(const struct hx_host *api, int result, const char *fmt, ...)
+static int HX_PRINTF(3, 4) take_fail(const struct hx_host *api, int result, const char *fmt, ...)
 {
     va_list args;
 
@@ -47,7 +47,7 @@ static int take_fail(const struct hx_host *api, int result, const char *fmt, ...
     return result;
 }
 
-static void take_log(const struct hx_host *api, int priority, const char *fmt, ...)
+static void HX_PRINTF(3, 4) take_log(const struct hx_host *api, int priority, const char *fmt, ...)
 {
     char text[768];
     va_list args;

@@ -176,7 +176,7 @@ int decode_base64(struct blob *text)
     if (result < 0 || len + rest == 0)
         return FAILED;
     OPENSSL_cleanse(text->data, text->len);
-    memcpy(text->data, raw.data, (size_t)(len + rest));
-    text->len = (size_t)(len + rest);
+    memcpy(text->data, raw.data, (size_t)len + (size_t)rest);
+    text->len = (size_t)len + (size_t)rest;
     return DONE;
 }

@@ -17,7 +17,7 @@ json_t *json_text(const char *text)
     json = json_string(text);
     if (json)
         return json;
-    wide = out = malloc(2 * strlen(text) + 1);
+    wide = out = calloc(2, strlen(text) + 1);
     if (!wide)
         return NULL;
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {

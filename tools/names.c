@@ -2,6 +2,7 @@
 /* The words that people use for kinds, types and hashes, and the shapes of addresses. */
 #include "tool.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,10 +124,11 @@ char *address_token(const char *address)
         return NULL;
     token = out = strndup(address + 4, (size_t)(slash - address - 4));
     for (const char *c = token; c && *c; c++) {
-        unsigned byte;
+        char digits[3] = { 0 };
 
-        if (*c == '%' && sscanf(c + 1, "%2x", &byte) == 1) {
-            *out++ = (char)byte;
+        if (*c == '%' && isxdigit((unsigned char)c[1]) && isxdigit((unsigned char)c[2])) {
+            memcpy(digits, c + 1, 2);
+            *out++ = (char)strtoul(digits, NULL, 16);
             c += 2;
         } else {
             *out++ = *c;

@@ -96,11 +96,15 @@ struct hx_plugin {
 #ifndef HX_PLUGIN_ENTRY /* a static build gives each plugin its own */
 #define HX_PLUGIN_ENTRY hx_plugin_v1
 #endif
+/* Members that are not named are NULL or 0; g++ -Wextra need not remark on each. */
 #define HX_PLUGIN(...)                                                                                                 \
-    HX_EXTERN __attribute__((visibility("default"))) const struct hx_plugin *HX_PLUGIN_ENTRY(void);                    \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"") HX_EXTERN        \
+        __attribute__((visibility("default"))) const struct hx_plugin *                                                \
+        HX_PLUGIN_ENTRY(void);                                                                                         \
     const struct hx_plugin *HX_PLUGIN_ENTRY(void)                                                                      \
     {                                                                                                                  \
         static const struct hx_plugin table = { .abi = HX_ABI, .struct_size = sizeof(struct hx_plugin), __VA_ARGS__ }; \
         return &table;                                                                                                 \
-    }
+    }                                                                                                                  \
+    _Pragma("GCC diagnostic pop")
 #endif

@@ -37,8 +37,7 @@ static bool public_beside(struct token *token, int dir, const char *file, const 
     for (size_t i = 0; i < 2; i++) {
         char sibling[NAME_SIZE];
         struct contents other;
-        memcpy(sibling, file, stem);
-        strcpy(sibling + stem, suffixes[i]);
+        snprintf(sibling, sizeof sibling, "%.*s%s", (int)stem, file, suffixes[i]);
         if (!strcmp(sibling, file) || contents_read(token, dir, sibling, &other))
             continue;
         block = contents_certificate(&other, 0);

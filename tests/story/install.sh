@@ -33,7 +33,7 @@ g++ -std=c++17 "$ROOT/tests/lib/app-cpp.cc" -o "$WORK/app" $(pkg-config --cflags
 mkdir "$WORK/plugins"
 for standard in c++11 c++20; do
     # shellcheck disable=SC2046
-    g++ -std=$standard -Wno-missing-field-initializers -shared -fPIC "$ROOT/tests/lib/plugin-cpp.cc" \
+    g++ -std=$standard -shared -fPIC "$ROOT/tests/lib/plugin-cpp.cc" \
         -o "$WORK/plugins/cpp.so" $(pkg-config --cflags hsmux)
     ini "[token it]" "plugin = cpp"
     HSMUX_PLUGINS=$WORK/plugins "$WORK/app" "$HSMUX_CONF" | tee "$WORK/said"

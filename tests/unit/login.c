@@ -267,6 +267,33 @@ static void a_persons_wrong_pin_clears_nothing(void **state)
     assert_int_equal(sent(), 2);
 }
 
+static void a_persons_wrong_pin_is_not_sent_again_without_that_person(void **state)
+{
+    (void)state;
+    with_state();
+    put_conf("wrong");
+    assert_int_equal(in_process(person, "wrong"), HX_E_PIN);
+    assert_int_equal(in_process(program, "12"), HX_E_PIN);
+    says("refused before");
+    assert_int_equal(sent(), 1);
+    assert_int_equal(in_process(person, "wrong"), HX_E_PIN); /* on a person's word it is */
+    assert_int_equal(sent(), 2);
+}
+
+/* Nobody knows whether the token took it for a try. */
+static void a_pin_with_which_the_token_was_lost_is_not_sent_again_at_once(void **state)
+{
+    (void)state;
+    put_conf("wrong");
+    fake->script[FAKE_LOGIN] = (struct fake_script){ .result = HX_E_LOST, .times = 1 };
+    assert_int_equal(in_process(program, "1"), HX_E_LOST);
+    assert_int_equal(sent(), 1);
+    reset_fake(NULL);
+    fake->script[FAKE_LOGIN] = (struct fake_script){ .result = HX_E_LOST, .times = 1 };
+    assert_int_equal(in_process(person, "wrong"), HX_E_LOST);
+    assert_int_equal(sent(), 1);
+}
+
 /* In a program that still runs, the token's PIN was set right; who says so is this program or another. */
 static int mended_meanwhile(const char *who)
 {
@@ -364,6 +391,8 @@ int main(int argc, char **argv)
         STORY(nothing_is_sent_to_a_locked_token),
         STORY(a_person_may_use_the_last_try_and_what_was_refused_is_forgotten),
         STORY(a_persons_wrong_pin_clears_nothing),
+        STORY(a_persons_wrong_pin_is_not_sent_again_without_that_person),
+        STORY(a_pin_with_which_the_token_was_lost_is_not_sent_again_at_once),
         STORY(a_login_heals_running_programs),
         STORY(a_login_to_one_token_forgets_nothing_of_another),
     };

@@ -292,11 +292,11 @@ static int child(const struct hx_object *wanted)
     return r ? 1 : 0;
 }
 
-static atomic_bool done;
+static atomic_bool started, done;
 
 static void *keep_busy(void *arg)
 {
-    while (!done)
+    for (; !done; started = true)
         sign_many(NULL);
     return arg;
 }
@@ -312,8 +312,10 @@ static void four_children_at_once_open_anew_while_a_thread_signs(void **state)
     (void)state;
     shared_key = load(token, &keys.object[0]);
     failures = 0;
-    done = false;
+    started = done = false;
     pthread_create(&busy, NULL, keep_busy, NULL);
+    while (!started)
+        usleep(1000);
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < CHILDREN; i++) {
             pids[i] = fork();

@@ -52,6 +52,19 @@ static int import(void *token, const char *label, const char *id, uint32_t flags
     return r;
 }
 
+/* SoftHSM leaks what it parses of an Ed25519 key. */
+__attribute__((weak)) void __lsan_disable(void);
+__attribute__((weak)) void __lsan_enable(void);
+
+static void sign_by_ed25519(void *token)
+{
+    if (__lsan_disable)
+        __lsan_disable();
+    sign_and_verify(token, "ed25519", HX_EDDSA, 0, 0);
+    if (__lsan_enable)
+        __lsan_enable();
+}
+
 static void every_key_type_signs_by_every_scheme(void **state)
 {
     static const uint32_t hashes[] = { HX_SHA1, HX_SHA256, HX_SHA384, HX_SHA512 };
@@ -79,7 +92,7 @@ static void every_key_type_signs_by_every_scheme(void **state)
     sign_and_verify(token, "rsa", HX_RSA_PKCS1, 0, 0);
     sign_and_verify(token, "p256", HX_ECDSA, HX_SHA256, 0);
     sign_and_verify(token, "p384", HX_ECDSA, HX_SHA384, 0);
-    sign_and_verify(token, "ed25519", HX_EDDSA, 0, 0);
+    sign_by_ed25519(token);
     plugin->close(token);
 }
 

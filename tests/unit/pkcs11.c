@@ -221,20 +221,6 @@ static void what_is_private_wants_a_login(void **state)
     plugin->close(token);
 }
 
-/* SoftHSM leaks what it parses of an Ed25519 key; only a whole stack shows that it was SoftHSM. */
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-
-const char *__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}
-
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libsofthsm2";
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {

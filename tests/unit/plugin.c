@@ -301,7 +301,7 @@ static int told_library(const char *wanted)
         (result = host_new(plugin, "t", config, config_section(config, "token", "t"), &host)))
         return result;
     result = strcmp(host->api.option(&host->api, "library"), wanted) ? HX_E_INVALID : 0;
-    if (!result && (host->api.option(&host->api, "pin") || host->api.option(&host->api, "label") ||
+    if (!result && (strcmp(host->api.option(&host->api, "pin"), "") || host->api.option(&host->api, "label") ||
                     host->api.option(&host->api, "none") || strcmp(host->api.option(&host->api, "serial"), "F0001")))
         result = HX_E_DEVICE;
     host_free(host);

@@ -92,6 +92,28 @@ static void only_the_first_signature_is_verified(void **state)
     hx_key_close(key);
 }
 
+/* The public key cannot be compared, so the signature has to tell, each time that the key is looked up anew. */
+static void another_key_after_a_loss_is_found_out(void **state)
+{
+    struct fake_object *object, bare = { .kind = HX_PRIVATE_KEY, .type = HX_P256, .key = 1, .label = "device" };
+    struct hx_key *key;
+
+    (void)state;
+    object = put(0, &bare);
+    configure(EDGE);
+    key = open_key("hsm:edge/key/device");
+    object->public_unreadable = true;
+    fake->lose(0);
+    expect_result(sign(key, &ecdsa, 32, NULL), HX_OK);
+    object->key = put_key(0, "other", 2)->key;
+    fake->lose(0);
+    expect_result(sign(key, &ecdsa, 32, NULL), HX_E_DEVICE);
+    expect_said("does not fit its public key");
+    object->key = 1;
+    expect_result(sign(key, &ecdsa, 32, NULL), HX_OK);
+    hx_key_close(key);
+}
+
 static void each_kind_of_signature_has_its_first(void **state)
 {
     static const struct hx_alg kinds[] = {
@@ -222,10 +244,10 @@ static void a_long_digest_is_cut_to_the_curve(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TWINS_TEST(a_wrong_first_signature_never_leaves), TWINS_TEST(only_the_first_signature_is_verified),
-        TWINS_TEST(each_kind_of_signature_has_its_first), TWINS_TEST(a_wrong_salt_is_refused_with_the_reason),
-        TWINS_TEST(a_digest_must_have_its_hashs_length),  TWINS_TEST(what_a_key_cannot_do_never_reaches_the_token),
-        TWINS_TEST(a_long_digest_is_cut_to_the_curve),
+        TWINS_TEST(a_wrong_first_signature_never_leaves),         TWINS_TEST(only_the_first_signature_is_verified),
+        TWINS_TEST(another_key_after_a_loss_is_found_out),        TWINS_TEST(each_kind_of_signature_has_its_first),
+        TWINS_TEST(a_wrong_salt_is_refused_with_the_reason),      TWINS_TEST(a_digest_must_have_its_hashs_length),
+        TWINS_TEST(what_a_key_cannot_do_never_reaches_the_token), TWINS_TEST(a_long_digest_is_cut_to_the_curve),
     };
 
     return cmocka_run_group_tests(tests, twins_build, scene_strike);
