@@ -4,6 +4,7 @@
 #include "make.h"
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -117,12 +118,16 @@ int p11_import(struct p11_token *token, const struct hx_spec *spec, const struct
 {
     struct parsed parsed = { 0 };
     int r = p11_check_spec(token, spec, HX_REPLACE);
+    bool good;
 
     if (r)
         return r;
     if (spec->kind != HX_CERTIFICATE || parts != 1)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "token '%s': only certificates can be imported", token->label);
-    if (parse(part, &parsed))
+    ERR_set_mark();
+    good = parse(part, &parsed);
+    ERR_pop_to_mark();
+    if (good)
         r = import(token, spec, part, &parsed, out);
     else
         r = hx_fail(token->host, HX_E_INVALID, "that is no X.509 certificate in DER");

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Curves as PKCS#11 writes them.  All ASN.1 goes through libcrypto's plain encoders, which use no library context and
- * so cannot come back to our own provider. */
+ * so cannot come back to our own provider; what they complain of is not for the application's error queue. */
 #include "curve.h"
 
 #include <hsmux/types.h>
 #include <openssl/asn1.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/objects.h>
 #include <string.h>
 
@@ -46,9 +47,12 @@ static bool is_curve(const struct curve *curve, const ASN1_TYPE *params)
 uint32_t p11_curve_type(CK_KEY_TYPE key_type, const void *data, size_t len)
 {
     const unsigned char *at = data;
-    ASN1_TYPE *params = data && len < 4096 ? d2i_ASN1_TYPE(NULL, &at, (long)len) : NULL;
+    ASN1_TYPE *params;
     uint32_t type = 0;
 
+    ERR_set_mark();
+    params = data && len < 4096 ? d2i_ASN1_TYPE(NULL, &at, (long)len) : NULL;
+    ERR_pop_to_mark();
     for (size_t i = 0; params && i < sizeof curves / sizeof *curves; i++)
         if (curves[i].key_type == key_type && is_curve(&curves[i], params))
             type = curves[i].type;
@@ -107,7 +111,9 @@ size_t p11_curve_point(uint32_t type, const void *value, size_t len, unsigned ch
     found = take_point(curve, value, len, ret);
     if (found)
         return found;
+    ERR_set_mark();
     inner = d2i_ASN1_OCTET_STRING(NULL, &at, (long)len);
+    ERR_pop_to_mark();
     if (inner && at == (const unsigned char *)value + len && ASN1_STRING_length(inner) > 0)
         found = take_point(curve, ASN1_STRING_get0_data(inner), (size_t)ASN1_STRING_length(inner), ret);
     ASN1_OCTET_STRING_free(inner);
@@ -126,7 +132,9 @@ size_t p11_curve_point_of_spki(uint32_t type, const void *spki, size_t len, unsi
 
     if (!curve || !spki || len == 0 || len > 4096)
         return 0;
+    ERR_set_mark();
     sequence = d2i_ASN1_SEQUENCE_ANY(NULL, &at, (long)len);
+    ERR_pop_to_mark();
     bits = sequence && sk_ASN1_TYPE_num(sequence) == 2 ? sk_ASN1_TYPE_value(sequence, 1) : NULL;
     if (bits && bits->type == V_ASN1_BIT_STRING && ASN1_STRING_length(bits->value.bit_string) > 0)
         found = take_point(curve, ASN1_STRING_get0_data(bits->value.bit_string),

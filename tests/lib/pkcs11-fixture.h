@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SoftHSM tokens in a temporary directory, the pkcs11 plugin's table, the counting module in between, and helpers that
- * fail the running test when something that must work does not. */
+/* SoftHSM tokens in a temporary directory, the pkcs11 plugin's table, the counting module in between, and functions
+ * that fail the running test when something that must work does not. */
 #ifndef PKCS11_FIXTURE_H
 #define PKCS11_FIXTURE_H
 

@@ -92,7 +92,7 @@ static void by_label(void **state)
 
 static void by_id(void **state)
 {
-    struct hx_object want = { .kind = HX_PRIVATE_KEY, .id = { "rsa", 3 } };
+    struct hx_object want = { .kind = HX_PRIVATE_KEY, .id = { "p256", 4 } };
 
     (void)state;
     forget_calls();
@@ -143,6 +143,30 @@ static void a_first_signature_costs_at_most_20_calls_however_many_keys(void **st
     all = list(token, HX_PRIVATE_KEY, NULL);
     assert_int_equal(all.count, 203);
     plugin_objects_free(&all);
+    plugin->close(token);
+}
+
+static void a_failing_call_is_named_with_its_token_and_result(void **state)
+{
+    void *token = open_and_login("edge"), *key = load_by_label(token, HX_PRIVATE_KEY, "p256");
+    struct plugin_bytes out;
+
+    (void)state;
+    setenv("P11_COUNTER_FAIL", "C_Sign:1:0x54,C_SignInit:2:0x70,C_SignInit:3:0x101,C_Sign:2:0x80000123", 1);
+    assert_refused(sign(key, HX_ECDSA, HX_SHA256, 0, &out), HX_E_UNSUPPORTED,
+                   "C_Sign on 'edge': CKR_FUNCTION_NOT_SUPPORTED");
+    assert_refused(sign(key, HX_ECDSA, HX_SHA256, 0, &out), HX_E_UNSUPPORTED,
+                   "C_SignInit on 'edge': CKR_MECHANISM_INVALID");
+    unsetenv("P11_COUNTER_FAIL");
+    plugin->unload(key);
+    plugin->close(token);
+    token = open_and_login("edge");
+    key = load_by_label(token, HX_PRIVATE_KEY, "p256");
+    setenv("P11_COUNTER_FAIL", "C_SignInit:1:0x101,C_SignInit:2:0x80000123", 1);
+    assert_refused(sign(key, HX_ECDSA, HX_SHA256, 0, &out), HX_E_LOGIN, "CKR_USER_NOT_LOGGED_IN");
+    assert_refused(sign(key, HX_ECDSA, HX_SHA256, 0, &out), HX_E_DEVICE, "0x80000123 (the vendor's own)");
+    unsetenv("P11_COUNTER_FAIL");
+    plugin->unload(key);
     plugin->close(token);
 }
 
@@ -338,6 +362,7 @@ int pkcs11_call_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_signature_costs_at_most_20_calls_however_many_keys),
+        cmocka_unit_test(a_failing_call_is_named_with_its_token_and_result),
         cmocka_unit_test(eight_threads_share_a_key),
         cmocka_unit_test(a_token_without_more_sessions_is_waited_for),
         cmocka_unit_test(a_token_that_gives_no_session_at_all_is_busy),
