@@ -33,9 +33,10 @@ static int find_functions(const struct hx_host *host, const char *path, CK_FUNCT
     void *handle;
     CK_RV rv;
 
-    if (strchr(path, '/') && access(path, F_OK) != 0)
-        return hx_fail(host, HX_E_CONFIG, "no such PKCS#11 module: '%s'", path);
+    /* One that the core has mapped is found again by its name, though this user may not read the file any more. */
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!handle && strchr(path, '/') && access(path, F_OK) != 0)
+        return hx_fail(host, HX_E_CONFIG, "no such PKCS#11 module: '%s'", path);
     if (!handle)
         return hx_fail(host, HX_E_CONFIG, "cannot load PKCS#11 module '%s': %s", path, dlerror());
     *(void **)&get = dlsym(handle, "C_GetFunctionList");
