@@ -11,10 +11,13 @@
 
 #include <string.h>
 
+#define SHOWN_MAX 4 /* of many candidates, so that the reason stays readable */
+
 static void candidate_free(struct candidate *candidate)
 {
     token_release(candidate->token);
     object_free(&candidate->key);
+    hx_bytes_free(&candidate->spki);
     free(candidate->address);
 }
 
@@ -89,8 +92,14 @@ static int collect(struct hx *ctx, struct choice *choice)
     for (size_t i = 0; i < choice->tokens.count && !result; i++) {
         struct token *token = choice->tokens.token[i];
 
-        if (!(result = add_token(ctx, choice, token)) || ctx->configured || !stands_aside(result))
+        if (!(result = add_token(ctx, choice, token)))
             continue;
+        if (ctx->configured)
+            return hx_error(result,
+                            "%s; while a configured token fails none is chosen, but one named by [credential] is",
+                            hx_last_error());
+        if (!stands_aside(result))
+            return result;
         result =
             result == HX_E_NOT_FOUND ? HX_OK : token_set_problem(&choice->tokens, context_name(ctx, token), result);
     }
@@ -110,23 +119,31 @@ static int public_of(struct hx *ctx, struct candidate *candidate, struct hx_byte
 }
 
 /* Has the key no public part for us, now or ever?  A failure that may pass must not decide who this device is. */
-static bool stays_bare(const struct hx *ctx, int result)
+/* With no INI, a key that this user may not use is passed over, as its token would be. */
+static int pass_over(struct choice *choice, struct candidate *candidate, int result)
 {
-    return result == HX_E_UNSUPPORTED || result == HX_E_INVALID || (!ctx->configured && stands_aside(result));
+    size_t behind = (size_t)(choice->candidate + choice->count - candidate) - 1;
+
+    if ((result = token_set_problem(&choice->tokens, candidate->address, result)))
+        return result;
+    candidate_free(candidate);
+    memmove(candidate, candidate + 1, behind * sizeof *candidate);
+    choice->count--;
+    return HX_OK;
 }
 
 static int pair(struct hx *ctx, struct choice *choice)
 {
-    for (size_t i = 0; i < choice->count; i++) {
-        AUTO_BYTES struct hx_bytes spki = { 0 };
-        int result = public_of(ctx, &choice->candidate[i], &spki);
+    for (size_t i = choice->count; i-- > 0;) {
+        struct candidate *candidate = &choice->candidate[i];
+        int result = public_of(ctx, candidate, &candidate->spki);
 
-        if (result && !stays_bare(ctx, result))
-            return hx_error_in(result, "'%s'", choice->candidate[i].address);
-        if (result)
-            hx_log(LOG_INFO, "'%s': %s", choice->candidate[i].address, hx_last_error());
-        else
-            choice->candidate[i].leaf = pool_leaf(&choice->pool, &spki);
+        if (!result)
+            candidate->leaf = pool_leaf(&choice->pool, &candidate->spki);
+        else if (result == HX_E_UNSUPPORTED || result == HX_E_INVALID)
+            hx_log(LOG_INFO, "'%s' stays without certificate: %s", candidate->address, hx_last_error());
+        else if (ctx->configured || !stands_aside(result) || (result = pass_over(choice, candidate, result)))
+            return hx_error_in(result, "'%s'", candidate->address);
     }
     return HX_OK;
 }
@@ -162,6 +179,8 @@ static int nothing_found(struct hx *ctx, const struct choice *choice)
     AUTO_BYTES struct hx_bytes text = { 0 };
 
     bytes_text(&text, "");
+    if (!choice->tokens.count && !choice->tokens.problems)
+        return hx_error(HX_E_NOT_FOUND, "no credential: no plugin in '%s' finds a token", plugin_directory());
     for (size_t i = 0; i < choice->tokens.count; i++)
         bytes_printf(&text, "%s'%s'", i ? ", " : "; looked on token ", context_name(ctx, choice->tokens.token[i]));
     for (size_t i = 0; i < choice->tokens.problems; i++)
@@ -173,16 +192,22 @@ static int nothing_found(struct hx *ctx, const struct choice *choice)
 
 static int ambiguous(const struct hx *ctx, const struct choice *choice, enum rank least)
 {
-    AUTO_BYTES struct hx_bytes text = { 0 };
+    AUTO_BYTES struct hx_bytes names = { 0 };
+    AUTO_BYTES struct hx_bytes lines = { 0 };
+    size_t count = 0;
 
-    for (size_t i = 0; i < choice->count; i++)
-        if (rank_of(&choice->candidate[i]) >= least)
-            bytes_printf(&text, "%s'%s'", text.len ? ", " : "", choice->candidate[i].address);
-    bytes_printf(&text, "; choose one in '%s' with the lines:", ctx->config->path);
-    for (size_t i = 0, n = 0; i < choice->count; i++)
-        if (rank_of(&choice->candidate[i]) >= least)
-            bytes_printf(&text, "%s [credential] key = %s", n++ ? " or" : "", choice->candidate[i].address);
-    return hx_error(HX_E_AMBIGUOUS, "more than one credential: %s", text.data ? (char *)text.data : "");
+    for (size_t i = 0; i < choice->count; i++) {
+        const char *address = choice->candidate[i].address;
+
+        if (rank_of(&choice->candidate[i]) < least || count++ >= SHOWN_MAX)
+            continue;
+        bytes_printf(&names, "%s'%s'", names.len ? ", " : "", address);
+        bytes_printf(&lines, "%s [credential] key = %s", lines.len ? " or" : "", address);
+    }
+    if (count > SHOWN_MAX)
+        bytes_printf(&names, " and %zu more", count - SHOWN_MAX);
+    return hx_error(HX_E_AMBIGUOUS, "more than one credential: %s; choose one in '%s' with the lines:%s",
+                    names.data ? (char *)names.data : "", ctx->config->path, lines.data ? (char *)lines.data : "");
 }
 
 static const char *reason(const struct choice *choice, enum rank least)

@@ -10,6 +10,7 @@ struct candidate {
     struct token *token; /* retained */
     struct object key;
     char *address;
+    struct hx_bytes spki; /* empty: the token does not tell, and no certificate did */
     const struct certificate *leaf; /* in the pool; NULL: a bare key */
 };
 

@@ -126,6 +126,17 @@ static int check_setting(const struct config *config, const struct section *sect
                         known->words[0], known->words[1]);
 }
 
+/* A key that begins like the missing one is it, misspelt: only the plugin could have told that it is unknown. */
+static int lacks(const struct config *config, const struct section *section, const char *name)
+{
+    for (const struct setting *s = section->settings; s; s = s->next)
+        if (!strncmp(s->name, name, 3))
+            return config_error(config, s->line, "unknown key '%s' in section '[%s%s%s]': is '%s' meant?", s->name,
+                                section->kind, *section->name ? " " : "", section->name, name);
+    return config_error(config, section->line, "section '[%s%s%s]' has no '%s ='", section->kind,
+                        *section->name ? " " : "", section->name, name);
+}
+
 static int check_section(const struct config *config, const struct section *section)
 {
     int result;
@@ -135,8 +146,7 @@ static int check_section(const struct config *config, const struct section *sect
             return result;
     for (const struct known *known = known_keys; known < known_keys + KNOWN_KEYS; known++)
         if (known->required && !strcmp(known->kind, section->kind) && !section_get(section, known->name))
-            return config_error(config, section->line, "section '[%s%s%s]' has no '%s ='", section->kind,
-                                *section->name ? " " : "", section->name, known->name);
+            return lacks(config, section, known->name);
     return HX_OK;
 }
 

@@ -81,10 +81,11 @@ const char *context_name(struct hx *ctx, const struct token *token)
     return name ? name : token_name(token);
 }
 
-/* Takes token over.  One that is there already keeps its name. */
+/* Takes token over.  One that is there already keeps its name; a name means one token. */
 int context_add(struct hx *ctx, const char *name, struct token *token)
 {
     struct slot **at, *made = calloc(1, sizeof *made);
+    bool taken;
 
     if (!made || !(made->name = string_copy(name))) {
         free(made);
@@ -95,7 +96,8 @@ int context_add(struct hx *ctx, const char *name, struct token *token)
     pthread_mutex_lock(&ctx->mutex);
     for (at = &ctx->slots; *at && (*at)->token != token; at = &(*at)->next)
         ;
-    if (!*at) {
+    taken = !*at && context_slot(ctx, name);
+    if (!*at && !taken) {
         *at = made;
         made = NULL;
     }
@@ -105,19 +107,20 @@ int context_add(struct hx *ctx, const char *name, struct token *token)
         free(made->name);
         free(made);
     }
-    return HX_OK;
+    return taken ? hx_error(HX_E_AMBIGUOUS, "two tokens would be called '%s': name them in [token NAME] sections", name)
+                 : HX_OK;
 }
 
 static int add_configured(struct hx *ctx, const struct section *section)
 {
-    const char *word = section_get(section, "plugin");
+    const struct setting *word = section_setting(section, "plugin");
     struct plugin *plugin;
     struct host *host;
     struct token *token;
     int result;
 
-    if ((result = plugin_load(word, &plugin)))
-        return config_error(ctx->config, section->line, "[token %s]: %s", section->name, hx_last_error());
+    if ((result = plugin_load(word->value, &plugin)))
+        return config_error(ctx->config, word->line, "[token %s]: %s", section->name, hx_last_error());
     if ((result = host_new(plugin, section->name, ctx->config, section, &host)) ||
         (result = token_get(host, NULL, NULL, &token)))
         return result;

@@ -125,6 +125,12 @@ static void note_verified(struct hx_key *key, uint64_t kind)
     }
 }
 
+void key_forget_verified(struct hx_key *key)
+{
+    for (size_t i = 0; i < sizeof key->verified / sizeof *key->verified; i++)
+        atomic_store(&key->verified[i], 0);
+}
+
 static int verify_first(struct hx_key *key, const struct hx_alg *alg, const void *in, size_t in_len,
                         const struct hx_bytes *sig)
 {

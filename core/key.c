@@ -109,15 +109,17 @@ static int bind_public(struct token *token, struct hx_key *key, void *object, co
     if (info->kind != HX_PRIVATE_KEY)
         return HX_OK;
     result = object_spki_now(token, object, info, &spki);
-    if (result == HX_E_UNSUPPORTED || result == HX_E_NOT_FOUND)
-        return HX_OK; /* the first signature is verified against the reference's */
+    if (result == HX_E_UNSUPPORTED || result == HX_E_NOT_FOUND) {
+        key_forget_verified(key); /* the first signature is verified against the reference's */
+        return HX_OK;
+    }
     if (result)
         return result;
     if (key->spki.len && !bytes_equal(spki.data, spki.len, key->spki.data, key->spki.len))
         return hx_error(HX_E_INVALID,
                         "'%s' is not the key that the reference was made for: make a new one with `hsmux ref`",
                         key->address);
-    if (!key->spki.len)
+    if (!key->spki.len && !key->object.info.kind) /* nobody but us has this key yet */
         bytes_move(&key->spki, &spki);
     return HX_OK;
 }
@@ -147,7 +149,7 @@ static int load(struct token *token, void *arg, void **ret_object)
             hx_bytes_free(&key->ref); /* the right key may be back one day: its address will tell, and its public key */
         return result;
     }
-    if (!key->object.info.kind) { /* nobody but us has this key yet */
+    if (!key->object.info.kind) {
         key->object = info;
         info = (struct object){ 0 };
     }

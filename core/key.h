@@ -27,6 +27,9 @@ int key_object_now(struct token *, struct hx_key *, void **ret_object);
 /* The key's token, found if need be; lives as long as the key. */
 int key_token(struct hx_key *, struct token **ret);
 
+/* What the token has under this name now may be another key: the next signature of each kind is verified again. */
+void key_forget_verified(struct hx_key *);
+
 /* Is this the public key of that private key, which cannot tell it?  A test signature decides; if so, it is kept. */
 int key_prove_public(struct hx_key *, const void *spki, size_t len);
 

@@ -62,16 +62,18 @@ void token_drop(struct token *token, _Atomic(struct loaded *) *slot)
 {
     struct loaded *loaded = atomic_exchange(slot, NULL), *before;
 
-    pthread_rwlock_rdlock(&token->lock);
-    if (usable(token, loaded)) {
+    if (table_exiting()) {
         unlink_loaded(token, loaded);
-        if (!table_exiting()) {
+    } else {
+        pthread_rwlock_rdlock(&token->lock);
+        if (usable(token, loaded)) {
+            unlink_loaded(token, loaded);
             plugin_enter(token->host->plugin);
             token_table(token)->unload(loaded->object);
             plugin_leave(token->host->plugin);
         }
+        pthread_rwlock_unlock(&token->lock);
     }
-    pthread_rwlock_unlock(&token->lock);
     for (; loaded; loaded = before) {
         before = loaded->before;
         free(loaded);

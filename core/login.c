@@ -114,8 +114,12 @@ static void nap(long ms)
 
 static int refused_before(void)
 {
-    return hx_error(HX_E_PIN,
-                    "this PIN was refused before and is not sent again: correct it, or say `hsmux login TOKEN`");
+    return hx_error(HX_E_PIN, "this PIN was refused before and is not sent again");
+}
+
+static int still_busy(void)
+{
+    return hx_error(HX_E_BUSY, "another process has been logging in for %d s", WAIT_MS / 1000);
 }
 
 /* Returns 0 when the row is ours to try, else HX_E_PIN or HX_E_BUSY. */
@@ -144,7 +148,7 @@ static int claim(struct row *row, const char *serial, const void *pin, size_t le
                 return HX_OK;
         }
     }
-    return hx_error(HX_E_BUSY, "another process has been logging in for %d s", WAIT_MS / 1000);
+    return still_busy();
 }
 
 static void settle(struct row *row, uint32_t state)
@@ -158,19 +162,23 @@ static bool keep(const char *serial, const void *pin, size_t len)
     bool kept = refused_add(serial, pin, len);
 
     if (!kept)
-        hx_log(LOG_WARNING, "a PIN was refused and there is no writable state directory to remember it in: correct it "
-                            "before this program starts again");
+        hx_log(LOG_WARNING,
+               "a PIN was refused and no directory is writable to remember it in (set STATE_DIRECTORY): correct "
+               "it before this program starts again");
     return kept;
 }
 
 /* The row is ours: asks the file, which other processes write too, and tries. */
 static int try_once(struct row *row, const char *serial, const void *pin, size_t len, login_try *try, void *arg)
 {
-    AUTO_CLOSE int lock = refused_lock(serial);
+    CLEANUP(refused_unlock) int lock = refused_lock(serial);
     bool kept;
     int result;
 
-    (void)lock;
+    if (lock == REFUSED_BUSY) { /* it may be the same PIN, and wrong */
+        settle(row, UNKNOWN);
+        return still_busy();
+    }
     if (refused_has(serial, pin, len, &kept)) {
         settle(row, REFUSED_AND_KEPT);
         return refused_before();
@@ -199,6 +207,22 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
     if ((result = claim(row, serial, pin, len)))
         return result;
     return try_once(row, serial, pin, len, try, arg);
+}
+
+void login_refused(const char *serial, const void *pin, size_t len)
+{
+    struct row *row = NULL;
+    uint64_t tag = 0, token = 0;
+    bool kept;
+
+    if (!refused_has(serial, pin, len, &kept))
+        kept = keep(serial, pin, len);
+    if (!login_prepare() && !tag_of(serial, pin, len, &tag) && !tag_of(serial, NULL, 0, &token))
+        row = find_row(tag);
+    if (!row)
+        return;
+    atomic_store(&row->token, token);
+    settle(row, kept ? REFUSED_AND_KEPT : REFUSED);
 }
 
 void login_forget(const char *serial)

@@ -13,6 +13,9 @@ int login_prepare(void);
 typedef int login_try(void *arg);
 int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg);
 
+/* Remembers a PIN that was refused though login_once() did not send it: a person gave it. */
+void login_refused(const char *serial, const void *pin, size_t len);
+
 /* Forgets what was refused on this token: a person has logged in. */
 void login_forget(const char *serial);
 

@@ -17,7 +17,7 @@ static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct plugin *list;
 static _Thread_local unsigned depth;
 
-static const char *directory(void)
+const char *plugin_directory(void)
 {
     const char *wish = secure_getenv("HSMUX_PLUGINS");
 
@@ -124,6 +124,28 @@ static int check_name(const struct plugin *plugin, const char *name, size_t len)
     return hx_error(HX_E_CONFIG, "plugin '%s' calls itself '%s': rename the file", plugin->path, plugin->table.name);
 }
 
+static int is_library(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+
+    return len > 3 && entry->d_name[0] != '.' && !strcmp(entry->d_name + len - 3, ".so");
+}
+
+static int not_installed(const char *name)
+{
+    AUTO_BYTES struct hx_bytes there = { 0 };
+    struct dirent **names = NULL;
+    int count = scandir(plugin_directory(), &names, is_library, alphasort);
+
+    for (int i = 0; i < count; i++) {
+        bytes_printf(&there, "%s'%.*s'", i ? ", " : "", (int)strlen(names[i]->d_name) - 3, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    return hx_error(HX_E_NOT_FOUND, "no plugin '%s' in '%s'; there are: %s", name, plugin_directory(),
+                    there.len ? (char *)there.data : "none");
+}
+
 int plugin_load(const char *name, struct plugin **ret)
 {
     AUTO_BYTES struct hx_bytes path = { 0 };
@@ -132,35 +154,25 @@ int plugin_load(const char *name, struct plugin **ret)
 
     if (strchr(name, '/'))
         return load_path(name, ret);
-    if ((result = bytes_printf(&path, "%s/%s.so", directory(), name)) ||
-        (result = load_path((char *)path.data, &plugin))) {
-        if (result == HX_E_NOT_FOUND)
-            return hx_error(result, "no plugin '%s' in '%s': install it, or give its path", name, directory());
-        return result;
-    }
+    if ((result = bytes_printf(&path, "%s/%s.so", plugin_directory(), name)) ||
+        (result = load_path((char *)path.data, &plugin)))
+        return result == HX_E_NOT_FOUND ? not_installed(name) : result;
     if ((result = check_name(plugin, name, strlen(name))))
         return result;
     *ret = plugin;
     return HX_OK;
 }
 
-static int is_library(const struct dirent *entry)
-{
-    size_t len = strlen(entry->d_name);
-
-    return len > 3 && entry->d_name[0] != '.' && !strcmp(entry->d_name + len - 3, ".so");
-}
-
 int plugin_each(plugin_fn *fn, void *arg)
 {
     struct dirent **names = NULL;
-    int count = scandir(directory(), &names, is_library, alphasort), result = HX_OK;
+    int count = scandir(plugin_directory(), &names, is_library, alphasort), result = HX_OK;
 
     for (int i = 0; i < count; i++) {
         AUTO_BYTES struct hx_bytes path = { 0 };
         struct plugin *plugin = NULL;
 
-        if (!result && !(result = bytes_printf(&path, "%s/%s", directory(), names[i]->d_name))) {
+        if (!result && !(result = bytes_printf(&path, "%s/%s", plugin_directory(), names[i]->d_name))) {
             const char *name = names[i]->d_name;
             int loaded = load_path((char *)path.data, &plugin);
 

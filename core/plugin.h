@@ -25,6 +25,9 @@ int plugin_load(const char *name, struct plugin **ret);
 typedef int plugin_fn(void *arg, const char *path, struct plugin *plugin, int result);
 int plugin_each(plugin_fn *fn, void *arg);
 
+/* Where plugins are looked for: $HSMUX_PLUGINS, else the built-in place. */
+const char *plugin_directory(void);
+
 /* Around every call into the plugin: serialises it where it must be, and says forked() in a child. */
 void plugin_enter(struct plugin *);
 void plugin_leave(struct plugin *);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file of refused PINs: "refused" in $STATE_DIRECTORY or the state directory, mode 0600.  One line for the salt,
- * then a line for each: a hash of the serial number, and a slow salted hash of serial number and PIN. */
+/* The file of refused PINs: "refused" in the state directory, mode 0600.  One line for the salt, then a line for each:
+ * a hash of the serial number, and a slow salted hash of serial number and PIN. */
 #include "refused.h"
 
 #include "bytes.h"
@@ -55,18 +55,52 @@ static int lock_byte(int fd, long what)
     return fcntl(fd, F_OFD_SETLK, &byte);
 }
 
+/* Unlocks before it closes: a worker that was forked meanwhile has the same open file, and would keep the lock. */
+static void unlock_directory(const int *fd)
+{
+    if (*fd < 0)
+        return;
+    flock(*fd, LOCK_UN);
+    close(*fd);
+}
+
+#define AUTO_DIRECTORY CLEANUP(unlock_directory)
+
+/* $STATE_DIRECTORY, which systemd sets for a service (several are separated by colons); else the system's for root, and
+ * $XDG_STATE_HOME/hsmux, or ~/.local/state/hsmux, for others. */
+static int directory_path(struct hx_bytes *ret)
+{
+    const char *state = secure_getenv("STATE_DIRECTORY");
+    const char *xdg = secure_getenv("XDG_STATE_HOME"), *home = secure_getenv("HOME");
+
+    if (state && *state)
+        return bytes_append(ret, state, strcspn(state, ":"));
+    if (!geteuid())
+        return bytes_text(ret, HSMUX_STATEDIR);
+    if (xdg && *xdg == '/')
+        return bytes_printf(ret, "%s/hsmux", xdg);
+    return home && *home == '/' ? bytes_printf(ret, "%s/.local/state/hsmux", home) : HX_E_NOT_FOUND;
+}
+
+static bool make_directory(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0755); /* what is missing above it; the last one decides */
+        *slash = '/';
+    }
+    return !mkdir(path, 0700) || errno == EEXIST;
+}
+
 /* The directory, open; locked, for reading or for writing. */
 static int open_directory(bool write)
 {
-    const char *state = secure_getenv("STATE_DIRECTORY"); /* systemd separates several by colons */
-    AUTO_FREE char *first = state && *state ? strndup(state, strcspn(state, ":")) : string_copy(HSMUX_STATEDIR);
+    AUTO_BYTES struct hx_bytes path = { 0 };
     int fd;
 
-    if (!first)
+    if (directory_path(&path) || (write && !make_directory((char *)path.data)))
         return -1;
-    if (write && mkdir(first, 0700) && errno != EEXIST)
-        return -1;
-    fd = open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = open((char *)path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && !locked(fd, lock_file, write ? LOCK_EX : LOCK_SH, WRITE_MS)) {
         close(fd);
         return -1;
@@ -74,26 +108,57 @@ static int open_directory(bool write)
     return fd;
 }
 
+/* A new file.  What root makes in the directory of a service is the service's, which must be able to read it. */
+static int create(int directory, const char *name)
+{
+    int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+
+    if (fd >= 0 && !geteuid() && !fstat(directory, &st) && st.st_uid)
+        (void)!fchown(fd, st.st_uid, st.st_gid);
+    return fd;
+}
+
 int refused_lock(const char *serial)
 {
-    AUTO_CLOSE int directory = open_directory(true);
+    AUTO_DIRECTORY int directory = open_directory(true);
     unsigned char hash[HASH_HEX / 2];
     int fd;
 
     if (directory < 0 || EVP_Q_digest(encode_libctx(), "SHA256", NULL, serial, strlen(serial), hash, NULL) != 1)
         return -1;
-    fd = openat(directory, "refused.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = create(directory, "refused.lock");
+    if (fd < 0)
+        fd = openat(directory, "refused.lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     flock(directory, LOCK_UN); /* the others go on with the file itself */
     if (fd >= 0 && !locked(fd, lock_byte, hash[0] << 8 | hash[1], TRY_MS)) {
         close(fd);
-        return -1;
+        return REFUSED_BUSY;
     }
     return fd;
+}
+
+void refused_unlock(const int *fd)
+{
+    struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+    if (*fd < 0)
+        return;
+    fcntl(*fd, F_OFD_SETLK, &all);
+    close(*fd);
 }
 
 static bool is_hash(const char *text)
 {
     return strlen(text) == HASH_HEX && strspn(text, "0123456789ABCDEF") == HASH_HEX;
+}
+
+/* Ours, root's or the directory's owner's: root and a service may share that service's directory. */
+static bool may_own(int directory, const struct stat *st)
+{
+    struct stat around;
+
+    return st->st_uid == geteuid() || !st->st_uid || (!fstat(directory, &around) && st->st_uid == around.st_uid);
 }
 
 /* A file of another owner or mode, or with other text, counts as no file: it may be anybody's. */
@@ -105,7 +170,7 @@ static bool read_list(int directory, struct list *ret)
 
     if (fd < 0)
         return false;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 077 ||
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !may_own(directory, &st) || st.st_mode & 077 ||
         !(file = fdopen(fd, "r"))) {
         close(fd);
         return false;
@@ -126,7 +191,7 @@ static bool write_list(int directory, const struct list *list)
     int fd;
 
     unlinkat(directory, ".refused.new", 0); /* what a crash left behind, or somebody else put there */
-    fd = openat(directory, ".refused.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = create(directory, ".refused.new");
     file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file) {
         if (fd >= 0)
@@ -192,7 +257,7 @@ static bool hash_pin(const struct list *list, const char *serial, const void *pi
 
 bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept)
 {
-    AUTO_CLOSE int directory = open_directory(false);
+    AUTO_DIRECTORY int directory = open_directory(false);
     char token[HASH_HEX + 1], hash[HASH_HEX + 1];
     struct list list;
     bool hashed = false;
@@ -221,7 +286,7 @@ static bool new_salt(struct list *list)
 
 bool refused_add(const char *serial, const void *pin, size_t len)
 {
-    AUTO_CLOSE int directory = open_directory(true);
+    AUTO_DIRECTORY int directory = open_directory(true);
     struct list list;
 
     if (directory < 0 || (!read_list(directory, &list) && !new_salt(&list)))
@@ -237,7 +302,7 @@ bool refused_add(const char *serial, const void *pin, size_t len)
 
 void refused_forget(const char *serial)
 {
-    AUTO_CLOSE int directory = open_directory(true);
+    AUTO_DIRECTORY int directory = open_directory(true);
     char token[HASH_HEX + 1];
     struct list list;
     size_t kept = 0;

@@ -6,9 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Waits, 10 s at most, while another process tries a PIN of this token.  For close(), which lets the next one try; -1:
- * there is no directory to lock in. */
+/* Waits, 10 s at most, while another process tries a PIN of this token.  For refused_unlock(), which lets the next one
+ * try; -1: there is no directory to lock in; REFUSED_BUSY: the other one has not come to an end. */
+enum { REFUSED_BUSY = -2 };
 int refused_lock(const char *serial);
+void refused_unlock(const int *fd); /* negative is allowed */
 
 /* Was this PIN of this token written down?  *ret_kept: is there a file that could tell? */
 bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept);

@@ -13,6 +13,8 @@ struct login {
     size_t len;
     bool person; /* a person says so: no rule of ours forbids it */
     unsigned logins; /* so many were done when the caller found that one is needed */
+    bool final; /* the token has one try left, which is a person's */
+    bool lost; /* the token was lost with our PIN: nobody knows whether it counted as a try */
     struct token *token;
     struct token_list facts;
 };
@@ -71,14 +73,15 @@ static const char *serial_of(const struct login *login)
     return token_name(login->token);
 }
 
-static int may_send(const struct login *login)
+static int may_send(struct login *login)
 {
     uint32_t flags = login->facts.count ? login->facts.token[0].flags : 0;
     const char *name = token_name(login->token);
 
     if (flags & HX_PIN_LOCKED)
         return hx_error(HX_E_LOCKED, "the PIN is locked: unblock it with the vendor's tool");
-    if (flags & HX_PIN_FINAL)
+    login->final = flags & HX_PIN_FINAL;
+    if (login->final)
         return hx_error(HX_E_PIN, "one more wrong PIN would lock it, so none is sent: say `hsmux login %s`", name);
     if (!login->pin && !(flags & HX_PINPAD))
         return login->token->secret_name ? hx_error(HX_E_LOGIN, "wants a PIN, and there is no systemd credential '%s'",
@@ -102,6 +105,9 @@ static int log_in(struct token *token, struct login *login)
         return result;
     result =
         login->person || !login->pin ? send(login) : login_once(serial_of(login), login->pin, login->len, send, login);
+    login->lost = result == HX_E_LOST;
+    if (login->person && login->pin && result == HX_E_PIN)
+        login_refused(serial_of(login), login->pin, login->len);
     if (result)
         return result;
     token->logged_in = token->generation;
@@ -118,6 +124,8 @@ static int log_in_step(struct token *token, void *arg)
 
     if (!token_table(token)->login)
         return hx_error(HX_E_UNSUPPORTED, "plugin '%s' has no login", token_table(token)->name);
+    if (login->lost)
+        return hx_error(HX_E_LOST, "the token was lost while it looked at the PIN, which is not sent twice");
     pthread_mutex_lock(&token->login_mutex);
     if (!was_done(token, login))
         result = log_in(token, login);
@@ -141,6 +149,24 @@ int token_login_now(struct hx *ctx, struct token *token, const void *pin, size_t
     return result ? hx_error_in(result, "token '%s': login", token_name(token)) : HX_OK;
 }
 
+/* A wrong PIN is the commonest mistake: say which one was sent. */
+static void advise(const struct token *token)
+{
+    const struct option_value *pin = host_value(token->host, "pin");
+    AUTO_BYTES struct hx_bytes said = { 0 };
+    const char *name = token_name(token);
+
+    if (bytes_text(&said, hx_last_error()))
+        return;
+    if (pin && pin->file)
+        hx_error(HX_E_PIN, "%s: correct it in '%s', or say `hsmux login %s`", (char *)said.data, pin->file, name);
+    else if (pin && pin->credential)
+        hx_error(HX_E_PIN, "%s: correct the credential '%s', or say `hsmux login %s`", (char *)said.data,
+                 pin->credential, name);
+    else
+        hx_error(HX_E_PIN, "%s: correct it, or say `hsmux login %s`", (char *)said.data, name);
+}
+
 int token_login(struct hx *ctx, struct token *token, unsigned logins)
 {
     AUTO_BYTES struct hx_bytes pin = { 0 };
@@ -152,5 +178,7 @@ int token_login(struct hx *ctx, struct token *token, unsigned logins)
     login.pin = pin.len ? pin.data : NULL;
     login.len = pin.len;
     result = log_in_now(ctx, &login);
+    if (result == HX_E_PIN && !login.final)
+        advise(token);
     return result ? hx_error_in(result, "login") : HX_OK;
 }

@@ -56,6 +56,30 @@ static int show_token(struct hx *ctx, struct token *token, hx_status_fn *fn, voi
     return fn(arg, "token", context_name(ctx, token), HX_OK, text.data ? (char *)text.data : "");
 }
 
+static bool has_key(const struct choice *choice, const struct certificate *certificate)
+{
+    for (size_t i = 0; i < choice->count; i++)
+        if (bytes_equal(choice->candidate[i].spki.data, choice->candidate[i].spki.len, certificate->facts.spki.data,
+                        certificate->facts.spki.len))
+            return true;
+    return false;
+}
+
+/* A device's certificate without its key is mostly a mistake: an old one, or the wrong file. */
+static int show_strays(const struct choice *choice, hx_status_fn *fn, void *arg)
+{
+    int result = HX_OK;
+
+    for (size_t i = 0; i < choice->pool.count && !result; i++) {
+        const struct certificate *certificate = &choice->pool.certificate[i];
+
+        if (!certificate->facts.is_ca && !has_key(choice, certificate))
+            result = fn(arg, "passed-over", certificate->where, HX_E_NOT_FOUND,
+                        "this certificate belongs to no key that was found");
+    }
+    return result;
+}
+
 static int show_candidates(const struct choice *choice, hx_status_fn *fn, void *arg)
 {
     int result = HX_OK;
@@ -87,7 +111,7 @@ static int show_credential(struct hx *ctx, hx_status_fn *fn, void *arg)
     if (!config_section(ctx->config, "credential", "")) {
         found = choice_make(ctx, &choice);
         bytes_text(&why, found ? hx_last_error() : (char *)choice.why.data);
-        if ((result = show_candidates(&choice, fn, arg)))
+        if ((result = show_candidates(&choice, fn, arg)) || (!found && (result = show_strays(&choice, fn, arg))))
             return result;
         return fn(arg, "credential", found ? "" : choice.chosen->address, found, why.data ? (char *)why.data : "");
     }

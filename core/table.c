@@ -39,21 +39,27 @@ static void init_locks(struct token *token)
     pthread_mutex_init(&token->brief_mutex, NULL);
 }
 
-static void before_fork(void)
+/* Waits until no thread is inside a plugin, and keeps them out; with the mutex held. */
+static void quieten(void)
 {
     struct timespec deadline;
 
-    context_fork_prepare();
-    pthread_mutex_lock(&mutex);
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_nsec += QUIET_MS % 1000 * 1000000L;
     deadline.tv_sec += QUIET_MS / 1000 + deadline.tv_nsec / 1000000000L;
     deadline.tv_nsec %= 1000000000L;
-    for (struct token *token = list; token; token = token->next) {
-        /* A plugin that forks holds the read lock itself. */
+    /* A plugin that forks or exits holds the read lock itself. */
+    for (struct token *token = list; token; token = token->next)
         token->quiet = !plugin_inside() && !pthread_rwlock_timedwrlock(&token->lock, &deadline);
+}
+
+static void before_fork(void)
+{
+    context_fork_prepare();
+    pthread_mutex_lock(&mutex);
+    quieten();
+    for (struct token *token = list; token; token = token->next)
         pthread_mutex_lock(&token->brief_mutex);
-    }
 }
 
 static void after_fork(void)
@@ -82,9 +88,21 @@ static void after_fork_in_child(void)
     context_fork_child();
 }
 
+/* Other threads still work, while the libraries under their feet are taken down: from here on they wait for the end.
+ * Never for the mutex: who calls exit() from a signal handler may hold it. */
 static void at_exit(void)
 {
-    atomic_store(&exiting, true);
+    if (atomic_exchange(&exiting, true) || pthread_mutex_trylock(&mutex))
+        return;
+    quieten();
+    pthread_mutex_unlock(&mutex);
+}
+
+void table_opened(struct token *token)
+{
+    if (!token->watched)
+        atexit(at_exit);
+    token->watched = true;
 }
 
 static void register_handlers(void)

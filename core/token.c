@@ -91,6 +91,7 @@ static int open_now(struct token *token)
     token->failure = result;
     if (!result) {
         token->handle = handle;
+        table_opened(token);
         return HX_OK;
     }
     hx_error_in(result, "open");
@@ -145,7 +146,8 @@ static int run(struct token *token, token_step *step, void *arg, struct attempt 
 
     attempt->generation = 0;
     for (;;) {
-        pthread_rwlock_rdlock(&token->lock);
+        if (pthread_rwlock_rdlock(&token->lock)) /* this thread is in exit() and keeps the others out */
+            return hx_error(HX_E_LOST, "the process ends");
         if (token->handle)
             break;
         pthread_rwlock_unlock(&token->lock);

@@ -43,6 +43,7 @@ struct token {
     struct loaded *loaded; /* what is loaded, */
     struct hx_bytes pin; /* and the PIN, fetched ahead for when the file cannot be read any more */
     bool quiet; /* table.c: the lock is held while the process forks */
+    bool watched; /* table.c: we are told of exit() before the token's libraries are */
 };
 
 /* table.c */
@@ -55,6 +56,10 @@ void table_prepare(void);
 int token_get(struct host *host, const char *serial, const char *secret_name, struct token **ret);
 struct token *token_retain(struct token *);
 void token_release(struct token *); /* NULL is allowed */
+
+/* A token was opened, with its lock held for writing: in exit() we have to come before what its libraries do there,
+ * and what was registered last comes first. */
+void table_opened(struct token *);
 
 /* The process is in exit(): the libraries under a plugin may be gone already, so no plugin is called any more. */
 bool table_exiting(void);

@@ -119,13 +119,14 @@ HX_API int hx_login(hx *, const char *token, const void *pin, size_t len);
 /* Hands a TPM an activation blob (its parts: TPM 2.0 Part 1 §24); ret_address: the key it made. */
 HX_API int hx_activate(hx *, const char *token, const void *blob, size_t len, struct hx_bytes *ret_address);
 
-/* What `hsmux status` shows: one call for each "configuration", "plugin", "token", "candidate", "passed-over",
- * "credential" (subject), with its name (token name, address) and a text that says what it is or, when result is
- * not 0, what is wrong and what to do. */
+/* What `hsmux status` shows: a call for each "configuration", "token", "passed-over" (a token, key or certificate that
+ * plays no part), "candidate", "named-credential" and the "credential" (subject), with its name (path, token, address)
+ * and a text that says what it is or, when result is not 0, what is wrong and what to do. */
 typedef int hx_status_fn(void *arg, const char *subject, const char *name, int result, const char *text);
 HX_API int hx_status(hx *, hx_status_fn *fn, void *arg);
 
-/* Each installed plugin; result not 0: it cannot be loaded, and summary says why. */
+/* Each installed plugin, whatever the configuration says (the context may be NULL); result not 0: it cannot be loaded,
+ * and summary says why. */
 typedef int hx_plugin_fn(void *arg, const char *path, int result, const char *name, const char *version,
                          const char *summary, const struct hx_option *options);
 HX_API int hx_plugins(hx *, hx_plugin_fn *fn, void *arg);

@@ -165,9 +165,11 @@ static int send_digest_info(struct signature *sig, const void *in, size_t len, u
 
 static int send_pss(struct signature *sig, const void *in, size_t len, unsigned char *out, size_t *out_len, size_t size)
 {
-    struct hx_alg alg = { .scheme = HX_RSA_PSS, .hash = sig->digest->hash };
+    struct hx_alg alg = { .scheme = HX_RSA_PSS, .hash = sig->digest ? sig->digest->hash : 0 };
     int salt = signature_salt(sig, len);
 
+    if (!sig->digest)
+        return error_raise(sig->provider, HX_E_INVALID, __func__, "pss: no digest set");
     if (!alg.hash || (sig->mgf_digest && !sig->mgf_digest->hash))
         return error_raise(sig->provider, HX_E_UNSUPPORTED, __func__, "digest '%s': not for pss", sig->digest->name);
     if (salt < 0)

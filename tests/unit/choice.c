@@ -223,7 +223,7 @@ static void no_token_has_no_credential(void **state)
     fake->tokens = 0;
     configure("");
     assert_int_equal(hx_key_open(ctx, "hsm:", &key), HX_E_NOT_FOUND);
-    expect_said("name a token in the configuration");
+    expect_said("finds a token");
 }
 
 static void a_configured_token_that_cannot_be_opened_is_an_error(void **state)
@@ -256,6 +256,25 @@ static void without_a_configuration_what_is_absent_or_forbidden_steps_aside(void
         fake->script[FAKE_OPEN] = (struct fake_script){ .result = results[i], .times = 1 };
         expect_credential(NULL, "address", "hsm:second/key/key");
     }
+}
+
+/* A token without a label goes by its serial number, which another bears as its label: an address must not say one
+ * and mean the other. */
+static void two_tokens_of_one_name_are_an_error(void **state)
+{
+    struct hx_key *key = NULL;
+
+    (void)state;
+    two_tokens();
+    strcpy(fake->token[0].label, "F0002");
+    strcpy(fake->token[1].label, "");
+    put_key(0, "device", 1);
+    put_key(1, "device", 2);
+    put_cert(1, "device", 2, FAKE_VALID, 0);
+    configure("");
+    expect_result(hx_key_open(ctx, "hsm:", &key), HX_E_AMBIGUOUS);
+    expect_said("two tokens would be called 'F0002'");
+    assert_null(key);
 }
 
 static void without_a_configuration_what_fails_is_an_error(void **state)
@@ -314,6 +333,7 @@ int main(void)
         SCENE_TEST(no_token_has_no_credential),
         SCENE_TEST(a_configured_token_that_cannot_be_opened_is_an_error),
         SCENE_TEST(without_a_configuration_what_is_absent_or_forbidden_steps_aside),
+        SCENE_TEST(two_tokens_of_one_name_are_an_error),
         SCENE_TEST(without_a_configuration_what_fails_is_an_error),
         SCENE_TEST(a_scan_without_permission_steps_aside),
     };

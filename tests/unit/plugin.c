@@ -55,7 +55,7 @@ static void is_not_loaded(const char *name, const char *reason)
 {
     for (int by_path = 0; by_path < 2; by_path++) {
         assert_int_equal(with_lines(0644, by_path ? in_box(so(name)) : name, ""), HX_E_CONFIG);
-        says("hsmux.conf:1: [token t]: plugin '");
+        says("hsmux.conf:2: [token t]: plugin '");
         says(in_box(so(name)));
         says(reason);
     }

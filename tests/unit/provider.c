@@ -201,6 +201,23 @@ static void a_pss_salt_is_as_long_as_asked(void **state)
     ERR_clear_error();
 }
 
+static void pss_without_a_digest_is_an_error(void **state)
+{
+    EVP_PKEY *key = open_key(RSA_2048);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(libctx, key, NULL);
+    unsigned char sig[512], digest[20] = { 0 };
+    size_t len = sizeof(sig);
+
+    (void)state;
+    assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING), 1);
+    EVP_PKEY_CTX_set_signature_md(ctx, NULL);
+    assert_int_not_equal(EVP_PKEY_sign(ctx, sig, &len, digest, sizeof(digest)), 1);
+    ERR_clear_error();
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+}
+
 static void a_digest_of_another_length_is_refused(void **state)
 {
     static const unsigned char hash[33] = "a digest";
@@ -300,11 +317,17 @@ static void a_key_is_made_on_the_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_reference_signs_like_the_key),    cmocka_unit_test(a_key_is_found_behind_other_pem_blocks),
-        cmocka_unit_test(a_duplicate_outlives_its_original), cmocka_unit_test(a_copy_in_mid_message_goes_its_own_way),
-        cmocka_unit_test(equality_holds_across_providers),   cmocka_unit_test(only_the_public_half_is_exported),
-        cmocka_unit_test(a_pss_salt_is_as_long_as_asked),    cmocka_unit_test(a_digest_of_another_length_is_refused),
-        cmocka_unit_test(a_certificate_names_its_signature), cmocka_unit_test(a_software_key_cannot_be_taken_in),
+        cmocka_unit_test(a_reference_signs_like_the_key),
+        cmocka_unit_test(a_key_is_found_behind_other_pem_blocks),
+        cmocka_unit_test(a_duplicate_outlives_its_original),
+        cmocka_unit_test(a_copy_in_mid_message_goes_its_own_way),
+        cmocka_unit_test(equality_holds_across_providers),
+        cmocka_unit_test(only_the_public_half_is_exported),
+        cmocka_unit_test(a_pss_salt_is_as_long_as_asked),
+        cmocka_unit_test(pss_without_a_digest_is_an_error),
+        cmocka_unit_test(a_digest_of_another_length_is_refused),
+        cmocka_unit_test(a_certificate_names_its_signature),
+        cmocka_unit_test(a_software_key_cannot_be_taken_in),
         cmocka_unit_test(a_key_is_made_on_the_token),
     };
 

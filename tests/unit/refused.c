@@ -2,6 +2,8 @@
 /* Stories of the file of refused PINs: whose it is, what it holds, and that nothing in it does harm. */
 #include "box.h"
 
+#include <pthread.h>
+
 static void put_conf(const char *pin)
 {
     char conf[256];
@@ -116,9 +118,74 @@ static void many_refused_pins_push_out_the_oldest(void **state)
     assert_int_equal(sent(), 71);
 }
 
+/* Root, and a service whose directory this is, read what the other has written. */
+static void root_and_a_service_remember_together(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    if (geteuid())
+        skip();
+    put_conf("wrong");
+    mkdir(in_box("state"), 0700);
+    assert_int_equal(chown(in_box("state"), 65534, 65534), 0);
+    is_refused();
+    assert_int_equal(stat(in_box("state/refused"), &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    assert_int_equal(stat(in_box("state/refused.lock"), &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    is_refused();
+    assert_int_equal(sent(), 1);
+    assert_int_equal(chown(in_box("state/refused"), 1, 1), 0); /* anybody's */
+    is_refused();
+    assert_int_equal(sent(), 2);
+}
+
+static void *want_thing(void *arg)
+{
+    program(arg);
+    return NULL;
+}
+
+/* A worker that is forked in the middle of a login, and stays for some seconds. */
+static int forks_in_the_middle(const char *address)
+{
+    char name[64];
+    pthread_t thread;
+
+    snprintf(name, sizeof name, "%s", address);
+    pthread_create(&thread, NULL, want_thing, name);
+    while (!fake->calls[FAKE_LOGIN])
+        usleep(1000);
+    if (!fork()) {
+        sleep(6);
+        _exit(0);
+    }
+    pthread_join(thread, NULL);
+    return HX_OK;
+}
+
+static void a_forked_worker_keeps_no_lock(void **state)
+{
+    struct timespec begin, end;
+
+    (void)state;
+    put_conf("wrong");
+    fake->script[FAKE_LOGIN].delay_ms = 1000; /* longer than a fork waits */
+    assert_int_equal(in_process(forks_in_the_middle, "hsm:t/data/thing"), HX_OK);
+    fake->script[FAKE_LOGIN].delay_ms = 0;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    put_conf("right");
+    assert_int_equal(in_process(program, "hsm:t/data/thing"), HX_OK);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(end.tv_sec - begin.tv_sec < 5);
+}
+
 static int reset(void **state)
 {
     unlink(in_box("state/refused"));
+    unlink(in_box("state/refused.lock"));
     rmdir(in_box("state"));
     return setenv("STATE_DIRECTORY", in_box("state"), 1) || reset_fake(state);
 }
@@ -131,6 +198,8 @@ int main(void)
         STORY(the_file_of_refused_pins_is_ours_alone_and_holds_no_pin),
         STORY(a_file_of_refused_pins_that_holds_junk_is_survived),
         STORY(many_refused_pins_push_out_the_oldest),
+        STORY(root_and_a_service_remember_together),
+        STORY(a_forked_worker_keeps_no_lock),
     };
 
     return cmocka_run_group_tests(tests, make_box, remove_box);
