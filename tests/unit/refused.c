@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stories of the file of refused PINs: whose it is, what it holds, and that nothing in it does harm. */
+#include "refused.h"
 #include "box.h"
 
 #include <pthread.h>
@@ -142,6 +143,38 @@ static void root_and_a_service_remember_together(void **state)
     assert_int_equal(sent(), 2);
 }
 
+/* Somebody without a system's directory: what was refused is in a place of his own. */
+static int as_nobody(const char *home)
+{
+    bool kept = false;
+
+    unsetenv("STATE_DIRECTORY");
+    unsetenv("XDG_STATE_HOME");
+    setenv("HOME", home, 1);
+    if (setresuid(65534, 65534, 65534))
+        return HX_E_ACCESS;
+    if (refused_has("F0001", "wrong", 5, &kept) || kept || !refused_add("F0001", "wrong", 5))
+        return HX_E_DEVICE;
+    return refused_has("F0001", "wrong", 5, &kept) && kept && !refused_has("F0001", "right", 5, &kept) ? 0 : HX_E_PIN;
+}
+
+static void a_user_remembers_at_home(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    if (geteuid())
+        skip();
+    assert_int_equal(chmod(in_box(""), 0755), 0);
+    mkdir(in_box("home"), 0700);
+    assert_int_equal(chown(in_box("home"), 65534, 65534), 0);
+    assert_int_equal(in_process(as_nobody, in_box("home")), 0);
+    assert_int_equal(stat(in_box("home/.local/state/hsmux/refused"), &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    assert_int_equal(stat(in_box("home/.local/state/hsmux"), &st), 0);
+    assert_int_equal(st.st_mode, S_IFDIR | 0700);
+}
+
 static void *want_thing(void *arg)
 {
     program(arg);
@@ -199,6 +232,7 @@ int main(void)
         STORY(a_file_of_refused_pins_that_holds_junk_is_survived),
         STORY(many_refused_pins_push_out_the_oldest),
         STORY(root_and_a_service_remember_together),
+        STORY(a_user_remembers_at_home),
         STORY(a_forked_worker_keeps_no_lock),
     };
 
