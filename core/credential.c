@@ -63,6 +63,7 @@ static int find_default(struct hx *ctx, struct credential **ret)
 
     if (result)
         return result;
+    hx_log(LOG_INFO, "credential '%s': %s", choice.chosen->address, (char *)choice.why.data);
     return finish(NULL, &choice.pool, choice.chosen->leaf, choice.chosen->address, (char *)choice.why.data, ret);
 }
 

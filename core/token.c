@@ -91,6 +91,7 @@ static int open_now(struct token *token)
     token->failure = result;
     if (!result) {
         token->handle = handle;
+        hx_log(LOG_INFO, "token '%s' is open", token_name(token));
         table_opened(token);
         return HX_OK;
     }
