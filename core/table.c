@@ -204,7 +204,8 @@ static bool unlink_last(struct token *token)
 
 void token_release(struct token *token)
 {
-    if (!token || !unlink_last(token))
+    /* At the end of the process it stays as it is: its plugin may be gone already. */
+    if (!token || table_exiting() || !unlink_last(token))
         return;
     token_close(token);
     destroy(token);

@@ -58,7 +58,7 @@ static void unload_all(struct token *token)
 }
 
 /* With the write lock, or as the last user. */
-static void close_now(struct token *token)
+void token_close(struct token *token)
 {
     if (!token->handle)
         return;
@@ -68,12 +68,6 @@ static void close_now(struct token *token)
     plugin_leave(token->host->plugin);
     token->handle = NULL;
     token->generation++;
-}
-
-void token_close(struct token *token)
-{
-    if (!table_exiting())
-        close_now(token);
 }
 
 static int open_now(struct token *token)
@@ -119,7 +113,7 @@ static int ensure_open(struct token *token, unsigned lost)
     pthread_rwlock_wrlock(&token->lock);
     if (token->handle && token->generation == lost) {
         hx_log(LOG_NOTICE, "token '%s' was lost, opening it again", token_name(token));
-        close_now(token);
+        token_close(token);
     }
     if (!token->handle) {
         if (token->failure && token->tried_at >= start)
