@@ -123,14 +123,16 @@ static void a_flipped_bit_gives_no_other_key(void **state)
     BIO_free(pem);
 }
 
-static void write_certificate(int kind)
+/* A certificate of its own for the twin, on the token, where it gets the key's label. */
+static void put_certificate(int kind)
 {
+    struct hx_spec spec = { .kind = HX_CERTIFICATE };
     EVP_MD *md = EVP_MD_fetch(libctx, kinds[kind].digest, NULL);
     X509 *certificate = X509_new_ex(libctx, NULL);
-    char path[128];
-    FILE *file;
+    struct hx_buf part = { 0 };
+    unsigned char *der = NULL;
+    hx *context;
 
-    snprintf(path, sizeof(path), "%s/keys/%s.pem", directory, kinds[kind].label);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8, (const unsigned char *)"device",
                                -1, -1, 0);
     X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
@@ -139,9 +141,13 @@ static void write_certificate(int kind)
     X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
     assert_true(X509_sign(certificate, twins[kind], md) > 0);
-    file = fopen(path, "w");
-    PEM_write_X509(file, certificate);
-    fclose(file);
+    part.len = (size_t)i2d_X509(certificate, &der);
+    part.data = der;
+    assert_int_equal(hx_new(NULL, &context), 0);
+    if (hx_import(context, "soft", &spec, &part, 1, NULL) != 0)
+        fail_msg("%s", hx_last_error());
+    hx_free(context);
+    OPENSSL_free(der);
     X509_free(certificate);
     EVP_MD_free(md);
 }
@@ -160,7 +166,7 @@ static void assert_yields(const char *address, int expect, int type)
 static void a_store_yields_what_is_expected(void **state)
 {
     (void)state;
-    write_certificate(P384);
+    put_certificate(P384);
     assert_yields("hsm:", 0, OSSL_STORE_INFO_PKEY);
     assert_yields("hsm:", OSSL_STORE_INFO_CERT, OSSL_STORE_INFO_CERT);
     assert_yields("hsm:", OSSL_STORE_INFO_PUBKEY, OSSL_STORE_INFO_PUBKEY);
@@ -316,5 +322,5 @@ int main(void)
         cmocka_unit_test(threads_may_come_first_at_once),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return can_run() ? cmocka_run_group_tests(tests, set_up, tear_down) : 77;
 }

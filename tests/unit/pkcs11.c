@@ -14,6 +14,7 @@ static int make_tokens(void **state)
         return -1;
     make_token("edge");
     make_token("other");
+    make_token("sorted");
     make_token("twin");
     make_token("twin");
     return 0;
@@ -169,7 +170,7 @@ static void a_wrong_pin_is_refused_and_three_lock(void **state)
     snprintf(lock, sizeof lock, "%s/lock", directory);
     setenv("P11_COUNTER_LOCK", lock, 1);
     assert_refused(plugin->login(token, NULL, 0), HX_E_LOGIN, "wants a PIN");
-    assert_refused(login(token, "0000"), HX_E_PIN, "C_Login on 'other': CKR_PIN_INCORRECT");
+    assert_refused(login(token, "0000"), HX_E_PIN, "the PIN was refused (CKR_PIN_INCORRECT)");
     assert_refused(login(token, "0001"), HX_E_PIN, "CKR_PIN_INCORRECT");
     plugin_tokens_init(&tokens);
     assert_int_equal(plugin->describe(token, &tokens.tokens), 0);
@@ -177,7 +178,8 @@ static void a_wrong_pin_is_refused_and_three_lock(void **state)
     plugin_tokens_free(&tokens);
     assert_refused(login(token, "0002"), HX_E_PIN, "CKR_PIN_INCORRECT");
     forget_calls();
-    assert_refused(login(token, TEST_PIN), HX_E_LOCKED, "CKR_PIN_LOCKED");
+    assert_refused(login(token, TEST_PIN), HX_E_LOCKED,
+                   "the PIN is locked: unblock it with the vendor's tool (CKR_PIN_LOCKED)");
     assert_int_equal(calls("C_Login"), 1);
     assert_int_equal(plugin->describe(token, &tokens.tokens), 0);
     assert_true(tokens.info[0].flags & HX_PIN_LOCKED);
@@ -186,6 +188,94 @@ static void a_wrong_pin_is_refused_and_three_lock(void **state)
     assert_int_equal(login(token, TEST_PIN), 0);
     assert_int_equal(login(token, TEST_PIN), 0);
     unsetenv("P11_COUNTER_LOCK");
+    plugin->close(token);
+}
+
+static void a_token_that_another_process_is_writing_to_is_asked_again(void **state)
+{
+    struct plugin_tokens tokens;
+    void *token;
+
+    (void)state;
+    setenv("P11_COUNTER_FAIL", "C_GetTokenInfo:1:0x5,C_GetTokenInfo:2:0x5", 1);
+    token = open_token("edge");
+    setenv("P11_COUNTER_FAIL", "C_GetTokenInfo:1:0x5", 1);
+    plugin_tokens_init(&tokens);
+    assert_int_equal(plugin->describe(token, &tokens.tokens), 0);
+    plugin_tokens_free(&tokens);
+    setenv("P11_COUNTER_FAIL", "C_Login:1:0x5,C_Login:2:0x102", 1);
+    assert_refused(login(token, TEST_PIN), HX_E_BUSY, "another process was writing to it");
+    assert_refused(login(token, TEST_PIN), HX_E_BUSY, "CKR_USER_PIN_NOT_INITIALIZED");
+    assert_int_equal(login(token, TEST_PIN), 0);
+    setenv("P11_COUNTER_FAIL", "C_Login:1:0x30", 1);
+    assert_refused(login(token, TEST_PIN), HX_E_LOST, "CKR_DEVICE_ERROR");
+    unsetenv("P11_COUNTER_FAIL");
+    plugin->close(token);
+}
+
+/* Looked for in the order in which they must come. */
+static void a_listing_is_sorted_by_kind_label_and_id(void **state)
+{
+    static const char *const labels[] = { "a", "a", "b", "c", "d" }, *const ids[] = { "1", "2", "0", "9", "5" };
+    void *token = open_and_login("sorted");
+    struct plugin_objects all;
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        size_t j = i * 3 % 5; /* another order than theirs */
+
+        run("pkcs11-tool --module $P11_COUNTER_MODULE --token-label sorted --login --pin " TEST_PIN
+            " --keypairgen --key-type EC:prime256v1 --label %s --id 3%s",
+            labels[j], ids[j]);
+    }
+    all = list(token, 0, NULL);
+    assert_int_equal(all.count, 10);
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(all.object[i].kind, i < 5 ? HX_PRIVATE_KEY : HX_PUBLIC_KEY);
+        assert_string_equal(all.object[i].label, labels[i % 5]);
+        assert_memory_equal(all.object[i].id.data, ids[i % 5], 1);
+    }
+    plugin_objects_free(&all);
+    plugin->close(token);
+}
+
+static void a_key_that_may_leave_is_not_in_hardware(void **state)
+{
+    void *token = open_and_login("other");
+    struct plugin_objects keys;
+
+    (void)state;
+    run("pkcs11-tool --module $P11_COUNTER_MODULE --token-label other --login --pin " TEST_PIN
+        " --keypairgen --key-type EC:prime256v1 --label leaves --id 77 --extractable --sensitive");
+    keys = list(token, HX_PRIVATE_KEY, "leaves");
+    assert_int_equal(keys.count, 1);
+    assert_int_equal(keys.object[0].flags, HX_EXTRACTABLE);
+    plugin_objects_free(&keys);
+    assert_int_equal(generate(token, HX_P256, 0, "stays", "stays", 0), 0);
+    keys = list(token, HX_PRIVATE_KEY, "stays");
+    assert_int_equal(keys.object[0].flags, HX_IN_HARDWARE);
+    plugin_objects_free(&keys);
+    plugin->close(token);
+}
+
+static void only_certificates_can_be_imported_and_labels_are_taken_once(void **state)
+{
+    struct hx_spec key = { .kind = HX_PRIVATE_KEY, .type = HX_P256, .label = "imported" };
+    struct hx_spec secret = { .kind = HX_SECRET_KEY, .type = HX_GENERIC, .flags = HX_EXTRACTABLE, .label = "imported" };
+    const struct hx_buf part = { "12345678901234567890123456789012", 32 };
+    void *token = open_token("other");
+    struct plugin_bytes ref;
+
+    (void)state;
+    plugin_bytes_init(&ref);
+    assert_refused(plugin->import(token, &key, &part, 1, &ref.out), HX_E_UNSUPPORTED,
+                   "imports certificates only so far; make the key on the token with `hsmux key generate`");
+    assert_refused(plugin->import(token, &secret, &part, 1, &ref.out), HX_E_UNSUPPORTED,
+                   "imports certificates only so far; make the key on the token with `hsmux key generate`");
+    assert_int_equal(login(token, TEST_PIN), 0);
+    assert_int_equal(generate(token, HX_P256, 0, "taken", NULL, 0), 0);
+    assert_refused(generate(token, HX_P256, 0, "taken", NULL, 0), HX_E_EXISTS,
+                   "token 'other' already has a private key with the label 'taken'");
     plugin->close(token);
 }
 
@@ -232,6 +322,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_tokens_of_one_module_keep_their_objects_apart),
         cmocka_unit_test(a_wrong_pin_is_refused_and_three_lock),
         cmocka_unit_test(what_is_private_wants_a_login),
+        cmocka_unit_test(a_token_that_another_process_is_writing_to_is_asked_again),
+        cmocka_unit_test(a_listing_is_sorted_by_kind_label_and_id),
+        cmocka_unit_test(a_key_that_may_leave_is_not_in_hardware),
+        cmocka_unit_test(only_certificates_can_be_imported_and_labels_are_taken_once),
     };
 
     if (argc > 1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For the provider's tests: the provider as a built-in one in a library context of their own, over the core and the
- * file plugin, and software twins of the token's keys to check it with. */
+ * file plugin, or, with HSMUX_TEST_TOKEN=softhsm, the pkcs11 plugin and SoftHSM; and software twins of the token's keys
+ * to check it with. */
 #ifndef PROVIDER_KEYS_H
 #define PROVIDER_KEYS_H
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <glob.h>
 #include <hsmux/hsmux.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -46,13 +48,88 @@ static OSSL_PROVIDER *ours, *theirs;
 static EVP_PKEY *twins[KEYS];
 static const char message[] = "a message of some length";
 
-/* A file token that holds the twins, with this line before it. */
+/* Empty: the file token. */
+static char softhsm[256];
+
+static bool is_softhsm(void)
+{
+    const char *token = getenv("HSMUX_TEST_TOKEN");
+
+    return token && !strcmp(token, "softhsm");
+}
+
+/* Is what this run wants installed?  If not, says what is missing. */
+static bool can_run(void)
+{
+    glob_t found;
+
+    if (!is_softhsm())
+        return true;
+    if (glob("/usr/{,local/}{lib,lib64}{,/*,/*/*}/libsofthsm2.so", GLOB_BRACE, NULL, &found) == 0) {
+        snprintf(softhsm, sizeof(softhsm), "%s", found.gl_pathv[0]);
+        globfree(&found);
+    }
+    if (*softhsm && system("command -v softhsm2-util >/dev/null") == 0)
+        return true;
+    printf("skipped: SoftHSM is not installed: it takes libsofthsm2.so and softhsm2-util\n");
+    return false;
+}
+
+static void put_file(const char *name, const char *text)
+{
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* The token that holds the twins, with this line before it. */
 static inline void write_config(const char *line)
 {
-    FILE *file = fopen(config, "w");
+    char text[1024];
 
-    fprintf(file, "%s\n[token soft]\nplugin = file\ndirectory = %s/keys\n", line, directory);
-    fclose(file);
+    if (is_softhsm())
+        snprintf(text, sizeof(text),
+                 "%s\n[token soft]\nplugin = pkcs11\nmodule = %s\ntoken = soft\npin-file = %s/pin\n", line, softhsm,
+                 directory);
+    else
+        snprintf(text, sizeof(text), "%s\n[token soft]\nplugin = file\ndirectory = %s/keys\n", line, directory);
+    put_file("hsmux.conf", text);
+}
+
+/* The suite's own PINs; they are on the command line, so what fails is named by its format. */
+static void softhsm_util(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void softhsm_util(const char *fmt, ...)
+{
+    char args[256], command[512];
+    va_list list;
+
+    va_start(list, fmt);
+    vsnprintf(args, sizeof(args), fmt, list);
+    va_end(list);
+    snprintf(command, sizeof(command), "softhsm2-util %s --pin 73914682 --so-pin 90817263 >/dev/null 2>&1", args);
+    if (system(command) != 0)
+        fail_msg("softhsm2-util %s: failed", fmt);
+}
+
+static void make_softhsm_token(void)
+{
+    char path[64], conf[256];
+
+    snprintf(path, sizeof(path), "%s/softhsm2.conf", directory);
+    setenv("SOFTHSM2_CONF", path, 1);
+    snprintf(conf, sizeof(conf), "directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n",
+             directory);
+    put_file("softhsm2.conf", conf);
+    snprintf(path, sizeof(path), "%s/tokens", directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    softhsm_util("--init-token --free --label soft");
+    put_file("pin", "73914682\n");
 }
 
 static void write_twin(int kind)
@@ -64,10 +141,11 @@ static void write_twin(int kind)
                                     : EVP_PKEY_Q_keygen(libctx, NULL, kinds[kind].type, (size_t)2048);
     assert_non_null(twins[kind]);
     snprintf(path, sizeof(path), "%s/keys/%s.key", directory, kinds[kind].label);
-    umask(077);
     file = fopen(path, "w");
     assert_int_equal(PEM_write_PKCS8PrivateKey(file, twins[kind], NULL, NULL, 0, NULL, NULL), 1);
     fclose(file);
+    if (is_softhsm())
+        softhsm_util("--import %s --token soft --label %s --id %02d", path, kinds[kind].label, kind + 1);
 }
 
 /* The plugins of the build that this program belongs to. */
@@ -78,7 +156,7 @@ static void find_plugins(void)
 
     assert_true(len > 0);
     path[len] = '\0';
-    strcpy(strrchr(path, '/'), "/../../plugins/file");
+    strcpy(strrchr(path, '/'), is_softhsm() ? "/../../plugins/pkcs11" : "/../../plugins/file");
     setenv("HSMUX_PLUGINS", path, 0);
 }
 
@@ -90,8 +168,12 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(directory));
     snprintf(config, sizeof(config), "%s/hsmux.conf", directory);
     snprintf(keys, sizeof(keys), "%s/keys", directory);
+    umask(077);
     mkdir(keys, 0700);
+    if (is_softhsm())
+        make_softhsm_token();
     setenv("HSMUX_CONF", config, 1);
+    setenv("STATE_DIRECTORY", directory, 1);
     find_plugins();
     write_config("");
     libctx = OSSL_LIB_CTX_new();
