@@ -114,7 +114,7 @@ static int store_cert(const struct import *import, X509 *cert, int number)
     AUTO_CRYPTO unsigned char *der = NULL;
     AUTO_FREE char *label = NULL;
     AUTO_BYTES struct hx_bytes address = { 0 };
-    int len = i2d_X509(cert, &der);
+    int len = i2d_X509(cert, &der), result;
     struct hx_buf part = { der, (size_t)len };
     bool is_leaf = cert == import->leaf || (!import->leaf && number == 0);
 
@@ -133,8 +133,9 @@ static int store_cert(const struct import *import, X509 *cert, int number)
         spec.flags |= HX_REPLACE;
     if (cert != import->leaf && is_there(import, token, &part))
         return DONE;
-    if (hx_import(import->context, token, &spec, &part, 1, &address))
-        return fail_hx();
+    result = hx_import(import->context, token, &spec, &part, 1, &address);
+    if (result)
+        return fail_making(import->call, result);
     print_clean((const char *)address.data);
     putchar('\n');
     return DONE;

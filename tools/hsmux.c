@@ -116,6 +116,8 @@ static int run(int argc, char **argv)
         }
         if (!takes_value && strncmp(argv[first], "--config=", 9))
             return misused("unknown option '%s' before the command: 'hsmux help' lists the commands", argv[first]);
+        if (takes_value && first + 1 >= argc)
+            return misused("option '%s' wants a value: FILE", argv[first]);
         first += takes_value ? 2 : 1;
     }
     if (first >= argc)
@@ -147,10 +149,15 @@ static void hold_standard_files(void)
 
 int main(int argc, char **argv)
 {
+    int status;
+
     hold_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file at its limit are errors to be told */
     signal(SIGXFSZ, SIG_IGN);
     /* The system's openssl.cnf may load our own provider: the tool wants neither it nor its mistakes. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-    return finish_output(run(argc, argv));
+    log_once();
+    status = finish_output(run(argc, argv));
+    log_forget();
+    return status;
 }

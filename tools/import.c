@@ -80,24 +80,27 @@ int import_run(const struct call *call)
     AUTO_PARTS struct parts parts = { 0 };
     AUTO_BYTES struct hx_bytes address = { 0 };
     struct hx_spec spec = { 0 };
-    int status = check_options(call);
+    int status = check_options(call), result;
 
     if (!status)
         status = choose_label(call, &label);
+    if (!status)
+        status = open_context(call, &context);
+    if (!status && option(call, O_TOKEN))
+        status = check_token(context, option(call, O_TOKEN)); /* before a passphrase is asked for */
     if (!status)
         status = read_input(call->arg[0], &text);
     if (!status && (option(call, O_SECRET) || option(call, O_DATA)))
         status = split_plain(call, &text, &spec, &parts);
     else if (!status)
         status = split_key(call, &text, &spec, &parts);
-    if (!status)
-        status = open_context(call, &context);
     if (status)
         return status;
     spec.label = label;
     spec.flags = (option(call, O_EXTRACTABLE) ? HX_EXTRACTABLE : 0) | (option(call, O_REPLACE) ? HX_REPLACE : 0);
-    if (hx_import(context, option(call, O_TOKEN), &spec, parts.part, parts.count, &address))
-        return fail_hx();
+    result = hx_import(context, option(call, O_TOKEN), &spec, parts.part, parts.count, &address);
+    if (result)
+        return fail_making(call, result);
     print_clean((const char *)address.data);
     putchar('\n');
     return DONE;

@@ -9,6 +9,7 @@ int key_generate_run(const struct call *call)
     AUTO_HX hx *context = NULL;
     AUTO_BYTES struct hx_bytes address = { 0 };
     struct hx_spec spec = { .kind = HX_PRIVATE_KEY, .label = call->arg[0] };
+    int result;
 
     if (!call->arg[0][0])
         return misused("the label is empty");
@@ -18,8 +19,9 @@ int key_generate_run(const struct call *call)
         spec.flags |= HX_REPLACE;
     if (open_context(call, &context))
         return FAILED;
-    if (hx_generate(context, option(call, O_TOKEN), &spec, &address))
-        return fail_hx();
+    result = hx_generate(context, option(call, O_TOKEN), &spec, &address);
+    if (result)
+        return fail_making(call, result);
     puts((const char *)address.data);
     return DONE;
 }

@@ -13,7 +13,7 @@ struct word {
 static const struct word usages[] = {
     { HX_SIGN_DIGEST, "sign" }, { HX_SIGN_MESSAGE, "sign-message" }, { HX_DECRYPT, "decrypt" }, { HX_DERIVE, "derive" }
 };
-static const struct word flags[] = { { HX_IN_HARDWARE, "hardware" },
+static const struct word flags[] = { { HX_IN_HARDWARE, "unreadable" },
                                      { HX_EXTRACTABLE, "extractable" },
                                      { HX_RESTRICTED, "restricted" },
                                      { HX_ALWAYS_AUTH, "always-auth" } };
@@ -61,10 +61,11 @@ static int add_json(void *arg, const char *address, const struct hx_object *obje
 static int print_row(void *arg, const char *address, const struct hx_object *object)
 {
     char buf[32];
+    const char *type = type_word(object, buf);
 
     (void)arg;
     print_clean(address);
-    printf("  %s", type_word(object, buf));
+    printf("%s%s", type[0] ? "  " : "", type);
     print_words(usages, USAGES, object->usage);
     print_words(flags, FLAGS, object->flags);
     putchar('\n');
@@ -72,11 +73,15 @@ static int print_row(void *arg, const char *address, const struct hx_object *obj
 }
 
 /* A token that cannot be listed is told of last, and the others are shown all the same. */
-static int list_json(hx *context, const char *address)
+static int list_json(const struct call *call, const char *address)
 {
+    AUTO_HX hx *context = NULL;
     AUTO_JSON json_t *json = json_object();
     json_t *objects = json_array();
-    int failed = hx_each(context, address, add_json, objects);
+    int failed = hx_new(option(call, O_CONFIG), &context);
+
+    if (!failed)
+        failed = hx_each(context, address, add_json, objects);
 
     json_object_set_new(json, "objects", objects);
     json_object_set_new(json, "error", failed ? json_text(hx_last_error()) : json_null());
@@ -92,9 +97,9 @@ int list_run(const struct call *call)
 
     if (option(call, O_TOKEN) && token_address(option(call, O_TOKEN), "", &address))
         return FAILED;
+    if (option(call, O_JSON))
+        return list_json(call, address);
     if (open_context(call, &context))
         return FAILED;
-    if (option(call, O_JSON))
-        return list_json(context, address);
     return hx_each(context, address, print_row, NULL) ? fail_hx() : DONE;
 }

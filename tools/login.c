@@ -27,6 +27,8 @@ int login_run(const struct call *call)
         return misused("either '--pin-file' or '--pinpad'");
     if (open_context(call, &context))
         return FAILED;
+    if (check_token(context, call->arg[0]))
+        return FAILED;
     if (!option(call, O_PINPAD) && get_pin(call, &pin))
         return FAILED;
     if (hx_login(context, call->arg[0], pin.data, pin.len))

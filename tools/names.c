@@ -38,7 +38,7 @@ const char *kind_word(uint32_t kind)
 
 const char *type_word(const struct hx_object *object, char buf[static 32])
 {
-    if (object->kind == HX_CERTIFICATE || object->kind == HX_DATA)
+    if (object->kind == HX_DATA || (object->kind == HX_CERTIFICATE && !object->type))
         return "";
     if (object->type == HX_GENERIC)
         return "generic";

@@ -35,7 +35,7 @@ static const struct option_row rows[] = {
     { O_PINPAD, 0, "pinpad", NULL, "the token asks for the PIN by itself" },
     { O_DEFAULT, 0, "default", NULL, "the reference to whatever a device's credential is: the same for a fleet" },
     { O_MODULE, 0, "module", "FILE", "the provider's file, if not where it was to be installed" },
-    { O_OUT, 0, "out", "FILE", "write FILE, whole or not at all, instead of standard output" },
+    { O_OUT, 0, "out", "FILE", "write FILE, whole or not at all; -: standard output" },
     { O_JSON, 0, "json", NULL, "print JSON" },
     { O_CONFIG, 'c', "config", "FILE", "the configuration, if not the system's hsmux.conf" },
     { O_HELP, 'h', "help", NULL, "print this" },

@@ -124,7 +124,7 @@ int emit(const struct call *call, const void *data, size_t len)
 {
     const char *path = option(call, O_OUT);
 
-    if (path)
+    if (path && strcmp(path, "-"))
         return write_file(path, data, len);
     fwrite(data, 1, len, stdout);
     return DONE;
@@ -136,7 +136,9 @@ int emit_binary(const struct call *call, const void *data, size_t len)
     const unsigned char *bytes = data;
 
     if (!option(call, O_HEX)) {
-        if (!option(call, O_OUT) && isatty(STDOUT_FILENO))
+        const char *path = option(call, O_OUT);
+
+        if ((!path || !strcmp(path, "-")) && isatty(STDOUT_FILENO))
             return fail("standard output is a terminal: redirect it, or give --hex or --out FILE");
         return emit(call, data, len);
     }

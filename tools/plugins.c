@@ -66,18 +66,21 @@ static int print_plugin(void *arg, const char *path, int result, const char *nam
     return 0;
 }
 
+/* No context: which plugins there are must be known to mend a configuration, too. */
 int plugins_run(const struct call *call)
 {
-    AUTO_HX hx *context = NULL;
     AUTO_JSON json_t *json = NULL;
     json_t *rows;
+    int failed;
 
-    if (open_context(call, &context))
-        return FAILED;
     if (!option(call, O_JSON))
-        return hx_plugins(context, print_plugin, NULL) ? fail_hx() : DONE;
+        return hx_plugins(NULL, print_plugin, NULL) ? fail_hx() : DONE;
     json = json_object();
     rows = json_array();
+    failed = hx_plugins(NULL, add_json, rows);
     json_object_set_new(json, "plugins", rows);
-    return hx_plugins(context, add_json, rows) ? fail_hx() : print_json(json);
+    json_object_set_new(json, "error", failed ? json_text(hx_last_error()) : json_null());
+    if (failed)
+        fail_hx();
+    return print_json(json) || failed ? FAILED : DONE;
 }

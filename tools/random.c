@@ -12,6 +12,7 @@ int random_run(const struct call *call)
     AUTO_BLOB struct blob bytes = { 0 };
     char *end;
     unsigned long len;
+    int result;
 
     errno = 0;
     len = strtoul(call->arg[0], &end, 10);
@@ -23,7 +24,8 @@ int random_run(const struct call *call)
     bytes.len = len;
     if (open_context(call, &context))
         return FAILED;
-    if (hx_random(context, option(call, O_TOKEN), bytes.data, len))
-        return fail_hx();
+    result = hx_random(context, option(call, O_TOKEN), bytes.data, len);
+    if (result)
+        return fail_making(call, result);
     return emit_binary(call, bytes.data, len);
 }

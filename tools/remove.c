@@ -2,41 +2,18 @@
 /* hsmux remove: an object goes for good, so a person is asked first. */
 #include "tool.h"
 
-#include <stdio.h>
-#include <string.h>
-
-struct found {
-    char *address;
-    uint32_t kind;
-    int count;
-};
-
-static int note(void *arg, const char *address, const struct hx_object *object)
-{
-    struct found *found = arg;
-
-    if (found->count++ == 0) {
-        found->address = strdup(address);
-        found->kind = object->kind;
-    }
-    return found->address ? 0 : HX_E_NO_MEMORY;
-}
-
 static int confirm(hx *context, const char *wanted)
 {
-    AUTO_FREE char *question = NULL, *address = NULL;
-    struct found found = { 0 };
-    int result;
+    AUTO_FREE char *question = NULL;
+    AUTO_FOUND struct found found = { 0 };
 
     if (!isatty(STDIN_FILENO))
         return fail("remove '%s': there is no terminal to ask on: give -y", wanted);
-    result = hx_each(context, wanted, note, &found);
-    address = found.address;
-    if (result)
-        return fail_hx();
+    if (find_objects(context, wanted, &found))
+        return FAILED;
     if (found.count != 1)
         return fail("'%s' fits %d objects: name one as 'hsmux list' shows it", wanted, found.count);
-    question = text_of("delete the %s '%s' for good?", kind_word(found.kind), address);
+    question = text_of("delete the %s '%s' for good?", kind_word(found.kind), found.address);
     if (!question)
         return fail("out of memory");
     return ask_yes(question) ? DONE : fail("nothing was deleted");

@@ -84,6 +84,15 @@ int fail_hx(void)
     return fail("%s", hx_last_error());
 }
 
+int fail_making(const struct call *call, int result)
+{
+    if (result == HX_E_EXISTS && !option(call, O_REPLACE))
+        return fail("%s; --replace replaces it", hx_last_error());
+    if (result == HX_E_AMBIGUOUS && !option(call, O_TOKEN) && strstr(hx_last_error(), "more than one token"))
+        return fail("%s; --token NAME names it", hx_last_error());
+    return fail_hx();
+}
+
 int fail_crypto(const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -95,4 +104,12 @@ int fail_crypto(const char *what)
 int open_context(const struct call *call, hx **ret)
 {
     return hx_new(option(call, O_CONFIG), ret) ? fail_hx() : DONE;
+}
+
+/* No random bytes: the library looks the token up, and asks nothing of it. */
+int check_token(hx *context, const char *token)
+{
+    int result = hx_random(context, token, NULL, 0);
+
+    return result && result != HX_E_UNSUPPORTED ? fail_hx() : DONE;
 }

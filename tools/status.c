@@ -53,7 +53,8 @@ static int add_check(void *arg, const char *subject, const char *name, int resul
     }
     printf("%s %-16s ", mark(subject, result), subject);
     print_clean(name ? name : "");
-    printf("%s", name && *name && text && *text ? ": " : "");
+    if (name && *name && text && *text) /* "hsm:" has its colon already */
+        printf("%s", name[strlen(name) - 1] == ':' ? " " : ": ");
     print_clean(text ? text : "");
     putchar('\n');
     if (result == HX_E_AMBIGUOUS && text)

@@ -78,6 +78,23 @@ void warn(const char *fmt, ...) HX_PRINTF(1, 2);
 void say_into(char **text); /* the next line goes there, for free(); NULL: to stderr again */
 char *text_of(const char *fmt, ...) HX_PRINTF(1, 2); /* for free(); NULL: out of memory */
 int open_context(const struct call *, hx **ret);
+int check_token(hx *, const char *token); /* is there one of that name?  Opens no device */
+
+int fail_making(const struct call *, int result); /* hx_last_error(), and the option that helps */
+
+/* log.c */
+void log_once(void);
+void log_forget(void);
+
+/* find.c */
+struct found {
+    char *address; /* the first one's; NULL: there is none */
+    uint32_t kind;
+    int count;
+};
+#define AUTO_FOUND CLEANUP(found_free)
+void found_free(struct found *);
+int find_objects(hx *, const char *address, struct found *ret);
 
 /* input.c: memory that is wiped when it is freed; a NUL that is not counted follows the data. */
 struct blob {
@@ -95,7 +112,7 @@ bool ask_yes(const char *question);
 int decode_base64(struct blob *text); /* FAILED is not said */
 
 /* output.c */
-int emit(const struct call *, const void *data, size_t len); /* to --out, or standard output */
+int emit(const struct call *, const void *data, size_t len); /* to --out ("-", or none: standard output) */
 int emit_binary(const struct call *, const void *data, size_t len); /* the same; --hex; never to a terminal */
 int write_file(const char *path, const void *data, size_t len);
 void print_clean(const char *text); /* control characters hidden */

@@ -6,8 +6,8 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build libssl-dev libinih-de
 packages_pkcs11=(libp11-dev libp11-kit-dev)
 packages_quickstart=(openssl curl)
 packages_softhsm=(softhsm2)
-packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppcheck libcmocka-dev man-db nginx-light procps
-    python3 util-linux valgrind)
+packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppcheck libcmocka-dev man-db nginx-light nodejs
+    procps python3 util-linux valgrind)
 
 packages_missing() {
     local package

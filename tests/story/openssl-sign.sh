@@ -20,6 +20,9 @@ requests() {
     [ -z "${curve[$2]-}" ] || expect "NIST CURVE: ${curve[$2]}" "$WORK/out"
     openssl req -x509 -key "$1" -subj "/CN=$2" -days 2 -out "$WORK/$2.pem"
     plain verify -CAfile "$WORK/$2.pem" "$WORK/$2.pem" >"$WORK/out"
+    openssl x509 -req -in "$WORK/$2.csr" -CA "$WORK/$2.pem" -CAkey "$1" -subj /CN=issued -days 2 \
+        -out "$WORK/issued.pem" 2>"$WORK/err"
+    plain verify -CAfile "$WORK/$2.pem" "$WORK/issued.pem" >"$WORK/out"
     plain x509 -in "$WORK/$2.pem" -noout -text >"$WORK/out"
     [ -z "${curve[$2]-}" ] || expect "NIST CURVE: ${curve[$2]}" "$WORK/out"
 }
@@ -52,11 +55,19 @@ digests() {
     for hash in sha256 sha384 sha512; do
         pkeyutl_signs "$1" "$2" $hash
         [ "$2" = rsa ] || continue
-        for salt in digest max 20; do
+        for salt in digest max 20 -1 -2 -3; do
             pkeyutl_signs "$1" "$2" $hash -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:$salt
         done
     done
     [ "$2" = rsa ] || return 0
+    for salt in -1 -2 -3 20; do
+        openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:$salt -sign "$1" -out "$WORK/sig" \
+            "$WORK/message"
+        plain dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:$salt -verify "$WORK/$2.pub" \
+            -signature "$WORK/sig" "$WORK/message" >"$WORK/out"
+    done
+    expect_fail "salt length" openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-5 -sign "$1" \
+        "$WORK/message"
     openssl pkeyutl -sign -inkey "$1" -in "$WORK/digest" -out "$WORK/sig"
     openssl pkeyutl -verifyrecover -inkey "$1" -in "$WORK/sig" | cmp - "$WORK/digest"
     openssl req -new -key "$1" -subj /CN=pss -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest \

@@ -35,6 +35,8 @@ for type in rsa:2048 rsa:3072 p256 p384 p521 ed25519; do
     expect "hsm:soft/cert/$label" "$WORK/said"
     hsmux list | tee "$WORK/list" | grep -q "^hsm:soft/key/$label  $type sign" || fail "$(cat "$WORK/list")"
     hsmux cert "hsm:soft/cert/$label" | cmp - <(openssl x509 -in "$WORK/leaf.pem")
+    hsmux cert "$address" | cmp - <(openssl x509 -in "$WORK/leaf.pem")
+    grep -q "^hsm:soft/cert/$label  $type\$" <(hsmux list) || fail "no type of a certificate: $(hsmux list)"
 
     step "$type: it is the credential, with its chain, and signs what openssl verifies"
     hsmux status | tee "$WORK/status"

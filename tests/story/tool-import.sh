@@ -52,9 +52,12 @@ expect_error "chmod" hsmux import "$WORK/sealed.pem" --passphrase-file "$WORK/pa
 : >"$WORK/wrong"
 expect_error "passphrase" hsmux import "$WORK/sealed.pem" --passphrase-file "$WORK/wrong"
 
+step "no such token: before a passphrase is asked for"
+expect_error "there are: 'soft'" setsid hsmux import "$WORK/sealed.pem" --token nix
+
 step "the same label again wants --replace"
 hsmux import "$WORK/plain.pem"
-expect_error "plain" hsmux import "$WORK/plain.pem"
+expect_error "--replace replaces it" hsmux import "$WORK/plain.pem"
 hsmux import --replace "$WORK/plain.pem"
 
 step "keys of other types"

@@ -13,6 +13,7 @@ file_ini soft
 step "plugins"
 hsmux plugins --json >"$WORK/json"
 holds 'any(p["name"] == "file" and p["ok"] and p["path"].endswith("/file.so") for p in j["plugins"])'
+holds 'set(j) == {"plugins", "error"} and j["error"] is None'
 holds 'any(o["name"] == "directory" for p in j["plugins"] if p["name"] == "file" for o in p["options"])'
 holds 'all(set(o) == {"name", "help", "preset", "required", "secret", "library"} for p in j["plugins"] for o in p["options"])'
 
@@ -46,8 +47,15 @@ make_credential soft device
 hsmux status --json >"$WORK/json"
 holds 'j["usable"] is True'
 holds '[c["name"] for c in j["checks"] if c["subject"] == "signature" and c["ok"]] == ["hsm:soft/key/device"]'
+hsmux list --json >"$WORK/json"
+holds '[o["type"] for o in j["objects"] if o["kind"] == "cert"] == ["p256"]'
+! hsmux list | grep -n ' $' || fail "blanks at a line's end"
 
 step "a broken configuration is JSON, too"
 ini "[token soft]" "plugin = lost"
 ! hsmux status --json >"$WORK/json" || fail "nothing is usable"
 holds 'j["usable"] is False and j["checks"][0]["subject"] == "configuration" and "lost" in j["checks"][0]["text"]'
+! hsmux list --json >"$WORK/json" || fail "nothing can be listed"
+holds 'j["objects"] == [] and "lost" in j["error"]'
+hsmux plugins --json >"$WORK/json"
+holds 'any(p["name"] == "file" and p["ok"] for p in j["plugins"])'

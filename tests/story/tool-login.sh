@@ -15,6 +15,10 @@ hsmux login edge --pin-file "$(pin_file "$PIN")"
 printf '%s' "$PIN" | hsmux login edge --pin-file -
 hsmux key generate device
 
+step "a token that is not there: before a PIN is asked for"
+expect_error "there are: 'edge'" setsid hsmux login nix </dev/null
+! grep -q "PIN" "$WORK/err" || fail "asked for a PIN"
+
 step "a wrong one"
 expect_error "PIN" hsmux login edge --pin-file "$(pin_file "$WRONG_PIN")"
 expect_error "PIN" hsmux login edge <"$(pin_file "$WRONG_PIN")"

@@ -24,6 +24,8 @@ misused "no option '-x'" hsmux list -x
 misused "no option '--json'" hsmux cert --json
 misused "unknown option" hsmux --lost list
 misused "wants a value" hsmux list --token
+misused "wants a value: FILE" hsmux -c
+misused "wants a value: FILE" hsmux --config
 misused "takes no value" hsmux list --json=yes
 misused "given twice" hsmux list --token a --token b
 misused "too many" hsmux list hsm:
@@ -46,6 +48,9 @@ expect_error "lost.conf" hsmux list --config="$WORK/lost.conf"
 printf '[token a]\nplugin = lost\n' >"$WORK/bad.conf"
 expect_error "lost" hsmux -c "$WORK/bad.conf" list
 expect_fail "lost" hsmux -c "$WORK/bad.conf" status
+hsmux -c "$WORK/bad.conf" plugins | tee "$WORK/said"
+expect "directory" "$WORK/said"
+hsmux -c "$WORK/lost.conf" plugins | cmp - "$WORK/said"
 
 step "files"
 hsmux key generate device
@@ -64,6 +69,33 @@ expect_error "junk.pem" hsmux import "$WORK/junk.pem"
 expect_error "junk.pem" hsmux cert import "$WORK/junk.pem"
 expect_error "No such file" hsmux ref hsm:soft/key/device --out "$WORK/lost/file"
 expect_error "directory" hsmux ref hsm:soft/key/device --out "$WORK"
+
+step "tokens: which one, if two could; and what is taken"
+printf '[token %s]\nplugin = file\ndirectory = %s\n' a "$WORK/a" b "$WORK/b" >"$WORK/two.conf"
+for command in "key generate x" "random 8 --hex" "import $WORK/x.key"; do
+    openssl genpkey -algorithm ED25519 -out "$WORK/x.key"
+    # shellcheck disable=SC2086
+    expect_error "--token NAME names it" hsmux -c "$WORK/two.conf" $command
+done
+expect_error "--replace replaces it" hsmux key generate device
+expect_error "--replace replaces it" hsmux import "$WORK/x.key" --label device
+
+step "what is no certificate"
+echo data >"$WORK/note"
+hsmux import --data "$WORK/note"
+expect_error "hsm:soft/data/note' is no certificate" hsmux cert hsm:soft/data/note
+expect_error "no certificate on its token belongs to it" hsmux cert hsm:soft/key/device
+hsmux remove -y hsm:soft/data/note
+
+step "one warning for one trouble"
+(umask 077 && echo junk >"$WORK/soft/junk.key")
+hsmux status >/dev/null 2>"$WORK/err"
+[ "$(grep -c junk.key "$WORK/err")" = 1 ] || fail "not one line: $(cat "$WORK/err")"
+HSMUX_LOG=error hsmux status >/dev/null 2>"$WORK/err"
+! grep junk.key "$WORK/err" || fail "a warning was wanted by nobody"
+HSMUX_LOG=none hsmux list 2>"$WORK/err"
+[ ! -s "$WORK/err" ] || fail "$(cat "$WORK/err")"
+rm "$WORK/soft/junk.key"
 
 step "addresses"
 for address in hsm:lost/key/a hsm:soft/key/lost hsm:soft/lost/a "hsm:soft/key?id=0" hsm:soft/key/%00 lost "" \

@@ -11,6 +11,7 @@ file=$WORK/out.d/device.ref
 step "a new file has what the umask leaves, and an old one keeps its mode"
 hsmux ref hsm:soft/key/device --out "$file"
 hsmux ref hsm:soft/key/device | cmp - "$file"
+(cd "$WORK/out.d" && hsmux ref hsm:soft/key/device --out - | cmp - "$file")
 [ "$(stat -c %a "$file")" = 644 ] || fail "mode $(stat -c %a "$file")"
 chmod 640 "$file"
 before=$(stat -c %i "$file")
