@@ -43,7 +43,8 @@ static int check_directory(struct token *token, int fd)
     if (fstat(fd, &st))
         return directory_error(token, errno, "look at", NULL);
     if (st.st_uid != 0 && st.st_uid != geteuid())
-        return hx_fail(token->host, HX_E_CONFIG, "directory '%s' belongs to user %u: chown %u '%s'", token->path,
+        return hx_fail(token->host, HX_E_CONFIG,
+                       "directory '%s' belongs to user %u: run as that user, or chown %u '%s'", token->path,
                        (unsigned)st.st_uid, (unsigned)geteuid(), token->path);
     if (st.st_mode & 077)
         return hx_fail(token->host, HX_E_CONFIG, "directory '%s' is open to others (mode %04o): chmod 700 '%s'",
@@ -212,7 +213,8 @@ int directory_read(struct token *token, int dir, const char *file, unsigned char
 int directory_check_secret(struct token *token, const char *file, const struct stat *st)
 {
     if (st->st_uid != 0 && st->st_uid != geteuid())
-        return hx_fail(token->host, HX_E_CONFIG, "file '%s/%s' belongs to user %u: chown %u '%s/%s'", token->path, file,
+        return hx_fail(token->host, HX_E_CONFIG,
+                       "file '%s/%s' belongs to user %u: run as that user, or chown %u '%s/%s'", token->path, file,
                        (unsigned)st->st_uid, (unsigned)geteuid(), token->path, file);
     if (st->st_mode & 077)
         return hx_fail(token->host, HX_E_CONFIG, "file '%s/%s' is open to others (mode %04o): chmod 600 '%s/%s'",

@@ -117,13 +117,16 @@ int p11_import(struct p11_token *token, const struct hx_spec *spec, const struct
                struct hx_out *out)
 {
     struct parsed parsed = { 0 };
-    int r = p11_check_spec(token, spec, HX_REPLACE);
     bool good;
+    int r;
 
+    if (spec->kind != HX_CERTIFICATE || parts != 1)
+        return hx_fail(
+            token->host, HX_E_UNSUPPORTED,
+            "this plugin imports certificates only so far; make the key on the token with `hsmux key generate`");
+    r = p11_check_spec(token, spec, HX_REPLACE);
     if (r)
         return r;
-    if (spec->kind != HX_CERTIFICATE || parts != 1)
-        return hx_fail(token->host, HX_E_UNSUPPORTED, "token '%s': only certificates can be imported", token->label);
     ERR_set_mark();
     good = parse(part, &parsed);
     ERR_pop_to_mark();

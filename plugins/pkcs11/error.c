@@ -123,10 +123,31 @@ const char *p11_rv_name(CK_RV rv)
     return rv == CKR_OK ? "CKR_OK" : row ? row->name : NULL;
 }
 
+/* What the administrator has to know, rather than which function said it. */
+static const char *words(CK_RV rv)
+{
+    switch (rv) {
+    case CKR_PIN_INCORRECT:
+    case CKR_PIN_INVALID:
+    case CKR_PIN_LEN_RANGE:
+        return "the PIN was refused";
+    case CKR_PIN_LOCKED:
+        return "the PIN is locked: unblock it with the vendor's tool";
+    case CKR_PIN_EXPIRED:
+        return "the PIN has expired: set a new one with the vendor's tool";
+    case CKR_USER_PIN_NOT_INITIALIZED:
+        return "no user PIN was ever set: set one with the vendor's tool";
+    default:
+        return NULL;
+    }
+}
+
 int p11_fail(const struct hx_host *host, const char *where, const char *function, CK_RV rv)
 {
     const struct row *row = find(rv);
 
+    if (row && words(rv))
+        return hx_fail(host, row->result, "%s (%s)", words(rv), row->name);
     if (row)
         return hx_fail(host, row->result, "%s on '%s': %s", function, where, row->name);
     return hx_fail(host, HX_E_DEVICE, "%s on '%s': unknown result 0x%lx%s", function, where, rv,

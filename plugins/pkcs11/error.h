@@ -7,7 +7,8 @@
 #include <p11-kit/pkcs11.h>
 #include <stdbool.h>
 
-/* Says "function on 'where': CKR_..." and returns the enum hx_result for it; never 0, CKR_OK counts as a failure. */
+/* Says what is wrong with a PIN in words, of all else "function on 'where': CKR_..." and returns the enum hx_result for
+ * it; never 0, CKR_OK counts as a failure. */
 int p11_fail(const struct hx_host *, const char *where, const char *function, CK_RV);
 
 /* The name of a CK_RV, or NULL for one that PKCS#11 v2.40 does not know. */

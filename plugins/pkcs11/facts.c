@@ -108,7 +108,7 @@ static uint32_t flags_of(const struct p11_attributes *at)
 {
     return (p11_attribute_true(at, P11_EXTRACTABLE) ? HX_EXTRACTABLE : 0u) |
            (p11_attribute_true(at, P11_ALWAYS_AUTHENTICATE) ? HX_ALWAYS_AUTH : 0u) |
-           (p11_attribute_true(at, P11_SENSITIVE) ? HX_IN_HARDWARE : 0u);
+           (p11_attribute_true(at, P11_SENSITIVE) && !p11_attribute_true(at, P11_EXTRACTABLE) ? HX_IN_HARDWARE : 0u);
 }
 
 static struct p11_facts *pack(const struct p11_facts *known, struct p11_value label, struct p11_value id,

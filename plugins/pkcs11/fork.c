@@ -43,6 +43,21 @@ void p11_gate_leave(void)
         pthread_rwlock_unlock(&gate);
 }
 
+bool p11_gate_close(void)
+{
+    if (depth > 0)
+        return false;
+    pthread_rwlock_wrlock(&gate);
+    depth = 1;
+    return true;
+}
+
+void p11_gate_open(void)
+{
+    depth = 0;
+    pthread_rwlock_unlock(&gate);
+}
+
 /* A module that forks by itself does so inside the gate, and a device may hang: neither may stop fork() for good. */
 static void prepare(void)
 {

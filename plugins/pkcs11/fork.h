@@ -10,6 +10,10 @@
 void p11_gate_enter(void);
 void p11_gate_leave(void);
 
+/* The other side: nobody else is inside until p11_gate_open().  false: the caller is inside itself. */
+bool p11_gate_close(void);
+void p11_gate_open(void);
+
 /* Registers the handlers, once a process. */
 void p11_fork_watch(void);
 

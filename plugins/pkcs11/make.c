@@ -91,8 +91,13 @@ CK_RV p11_destroy(struct p11_session *session, const struct p11_handles *old)
 
 int p11_fail_exists(struct p11_token *token, const struct hx_spec *spec)
 {
-    return hx_fail(token->host, HX_E_EXISTS, "token '%s' has an object of that kind with the label '%s' or the same id",
-                   token->label, spec->label ? spec->label : "");
+    static const char *const words[] = { "object", "private key", "public key", "secret key", "certificate", "data" };
+    const char *what = spec->kind < sizeof words / sizeof *words ? words[spec->kind] : words[0];
+
+    if (spec->label && *spec->label)
+        return hx_fail(token->host, HX_E_EXISTS, "token '%s' already has a %s with the label '%s'%s", token->label,
+                       what, spec->label, spec->id.len ? ", or with the same id" : "");
+    return hx_fail(token->host, HX_E_EXISTS, "token '%s' already has a %s with the same id", token->label, what);
 }
 
 int p11_put_ref(struct p11_token *token, const struct hx_spec *spec, const void *id, size_t id_len, struct hx_out *out)

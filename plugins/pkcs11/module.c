@@ -12,7 +12,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define RESTART_MS 3000 /* after the first C_Initialize: nobody else has found the way to it */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct p11_module *modules;
@@ -76,7 +79,15 @@ static int load_by_libp11(const struct hx_host *host, const char *path, PKCS11_C
                   : hx_fail(host, HX_E_DEVICE, "libp11 cannot load '%s'", path);
 }
 
-/* In a child, or when somebody called C_Finalize: libp11's own reload would leave out CKF_OS_LOCKING_OK. */
+static int64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Not by libp11, which does not tell who was the first, and in a child leaves out CKF_OS_LOCKING_OK. */
 static int initialise(const struct hx_host *host, struct p11_module *module)
 {
     CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
@@ -87,32 +98,41 @@ static int initialise(const struct hx_host *host, struct p11_module *module)
     ERR_pop_to_mark();
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return p11_fail(host, module->path, "C_Initialize", rv);
+    module->ours = rv == CKR_OK;
+    module->since = now();
     module->ready = true;
     return 0;
 }
 
+static int load(const struct hx_host *host, struct p11_module *module)
+{
+    PKCS11_CTX *libp11 = NULL;
+    int r = find_functions(host, module->path, &module->fn);
+
+    if (!r)
+        r = initialise(host, module);
+    if (!r)
+        r = load_by_libp11(host, module->path, &libp11);
+    module->libp11 = libp11;
+    return r;
+}
+
 static int add(const struct hx_host *host, const char *path, struct p11_module **ret)
 {
-    struct p11_module *module;
-    CK_FUNCTION_LIST *fn = NULL;
-    PKCS11_CTX *libp11 = NULL;
+    struct p11_module *module = calloc(1, sizeof *module);
     int r;
 
-    r = find_functions(host, path, &fn);
-    if (!r)
-        r = load_by_libp11(host, path, &libp11);
-    if (r)
-        return r;
-    module = calloc(1, sizeof *module);
     if (module)
         module->path = strdup(path);
-    if (!module || !module->path) {
+    if (!module || !module->path)
+        r = hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+    else
+        r = load(host, module);
+    if (r) {
+        free(module ? module->path : NULL);
         free(module);
-        return hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+        return r;
     }
-    module->fn = fn;
-    module->libp11 = libp11;
-    module->ready = true;
     module->next = modules;
     modules = module;
     *ret = module;
@@ -148,26 +168,42 @@ int p11_module_again(const struct hx_host *host, struct p11_module *module)
 
     pthread_mutex_lock(&lock);
     r = initialise(host, module);
+    module->ours = false;
     pthread_mutex_unlock(&lock);
     return r;
 }
 
-int p11_module_restart(const struct hx_host *host, struct p11_module *module)
+bool p11_module_restart(const struct hx_host *host, struct p11_module *module, unsigned tokens, bool nothing)
 {
-    int r;
+    bool may;
 
-    p11_gate_enter();
+    if (!p11_gate_close())
+        return false;
     pthread_mutex_lock(&lock);
-    module->fn->C_Finalize(NULL);
-    r = initialise(host, module);
+    may = atomic_load(&module->tokens) == tokens && (nothing || (module->ours && now() - module->since < RESTART_MS));
+    if (may) {
+        int64_t since = module->since;
+        bool ours = module->ours;
+
+        module->fn->C_Finalize(NULL);
+        may = initialise(host, module) == 0;
+        module->since = since;
+        module->ours = ours;
+    }
     pthread_mutex_unlock(&lock);
-    p11_gate_leave();
-    return r;
+    p11_gate_open();
+    return may;
+}
+
+static void reset(struct p11_module *module)
+{
+    module->ready = false;
+    atomic_store(&module->tokens, 0);
 }
 
 void p11_modules_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
     for (struct p11_module *module = modules; module; module = module->next)
-        module->ready = false;
+        reset(module);
 }

@@ -5,6 +5,7 @@
 
 #include <hsmux/plugin.h>
 #include <p11-kit/pkcs11.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct p11_module {
@@ -13,6 +14,9 @@ struct p11_module {
     CK_FUNCTION_LIST *fn;
     void *libp11; /* its context, which keeps the module loaded */
     bool ready; /* C_Initialize was called in this process */
+    bool ours; /* and the first to do so were we, then: */
+    int64_t since; /* CLOCK_MONOTONIC, milliseconds */
+    atomic_uint tokens; /* open ones */
 };
 
 struct p11_slot {
@@ -24,6 +28,7 @@ struct p11_slot {
 struct p11_slots {
     struct p11_slot *slot;
     size_t count;
+    bool doubtful; /* a slot was passed over that may answer the next time */
 };
 
 /* The record of the module at path, loaded and initialised. */
@@ -31,8 +36,10 @@ int p11_module_open(const struct hx_host *, const char *path, struct p11_module 
 
 /* Calls C_Initialize again, after CKR_CRYPTOKI_NOT_INITIALIZED. */
 int p11_module_again(const struct hx_host *, struct p11_module *);
-/* C_Finalize and C_Initialize: only where nobody in the process can have a session. */
-int p11_module_restart(const struct hx_host *, struct p11_module *);
+
+/* C_Finalize and C_Initialize, if nobody else in the process can have a session: just that many tokens are open, and we
+ * have initialised it a moment ago, or it holds nothing to have a session with.  Was it done? */
+bool p11_module_restart(const struct hx_host *, struct p11_module *, unsigned tokens, bool nothing);
 
 /* Every slot with a token, of the module that the options name, else of all that p11-kit has registered; of those,
  * one that fails is passed over with a log line.  For p11_slots_free(). */

@@ -41,6 +41,29 @@ static int fail_login(struct p11_token *token)
     return hx_fail(token->host, HX_E_LOGIN, "token '%s' shows its private objects only after login", token->label);
 }
 
+static int compare_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+    return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+/* By kind, label, id and value; those dropped come last. */
+static int compare(const void *left, const void *right)
+{
+    const struct p11_facts *a = *(struct p11_facts *const *)left, *b = *(struct p11_facts *const *)right;
+    int order;
+
+    if (!a || !b)
+        return !a - !b;
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    order = compare_bytes(p11_facts_label(a), a->label_len, p11_facts_label(b), b->label_len);
+    if (!order)
+        order = compare_bytes(p11_facts_id(a), a->id_len, p11_facts_id(b), b->id_len);
+    return order ? order : (a->hash > b->hash) - (a->hash < b->hash);
+}
+
 /* Gives namesakes their hashes, and drops what is stored twice. */
 static CK_RV tell_apart(struct p11_session *session, struct p11_facts **facts, size_t count)
 {
@@ -111,6 +134,7 @@ static int find_all(struct p11_token *token, const struct hx_object *want, struc
         p11_free_facts(facts, count);
         return r;
     }
+    qsort(facts, count, sizeof(struct p11_facts *), compare); /* modules list in any order, and in another each time */
     *ret = facts;
     *ret_count = count;
     return 0;

@@ -70,7 +70,7 @@ int p11_session_take(struct p11_token *token, struct p11_session *ret)
 
 /* All sessions of the process are gone at once, and a handle that we still hold may be given to somebody else's next
  * session: the idle ones are forgotten, not closed. */
-static void forget_idle(struct p11_token *token)
+void p11_sessions_forget(struct p11_token *token)
 {
     pthread_mutex_lock(&token->lock);
     token->open -= token->idle_count;
@@ -85,7 +85,7 @@ static void drop(struct p11_session *session, CK_RV rv)
     struct p11_token *token = session->token;
 
     if (p11_sessions_are_gone(rv))
-        forget_idle(token);
+        p11_sessions_forget(token);
     else
         session->fn->C_CloseSession(session->handle);
     if (rv == CKR_USER_NOT_LOGGED_IN) {

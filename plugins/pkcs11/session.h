@@ -23,6 +23,9 @@ int p11_session_take_rw(struct p11_token *, struct p11_session *ret);
 /* Gives the session back, or drops it when rv says that it is dead.  0 for CKR_OK, else what p11_fail() makes of rv. */
 int p11_session_done(struct p11_session *, CK_RV rv);
 
+/* All sessions of the process are gone, and the login with them. */
+void p11_sessions_forget(struct p11_token *);
+
 /* Closes our sessions, and no others. */
 void p11_sessions_close(struct p11_token *);
 

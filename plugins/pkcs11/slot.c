@@ -4,7 +4,7 @@
  * its whole scan fail.  It also costs two calls more on a module of two slots. */
 #include "error.h"
 #include "fork.h"
-#include "module.h"
+#include "softhsm.h"
 
 #include <stdlib.h>
 #include <syslog.h>
@@ -51,12 +51,14 @@ static int add_slots(const struct hx_host *host, struct p11_module *module, cons
     for (CK_ULONG i = 0; i < count; i++) {
         struct p11_slot slot = { .module = module, .id = ids[i] };
 
-        rv = module->fn->C_GetTokenInfo(ids[i], &slot.info);
+        rv = p11_token_info(module->fn, ids[i], &slot.info);
         if (rv == CKR_OK)
             slots->slot[slots->count++] = slot;
-        else if (rv != CKR_TOKEN_NOT_PRESENT)
+        else if (rv != CKR_TOKEN_NOT_PRESENT) {
+            slots->doubtful = true;
             host->log(host, LOG_WARNING, "'%s': slot %lu is passed over: C_GetTokenInfo: %s", module->path, ids[i],
                       p11_rv_name(rv) ? p11_rv_name(rv) : "unknown result");
+        }
     }
     return 0;
 }

@@ -5,13 +5,16 @@
 #include "error.h"
 #include "fork.h"
 #include "object.h"
+#include "softhsm.h"
 
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#define SCANS 4 /* 75 ms of pauses */
+#define OPENS 6 /* 315 ms */
 
 /* Fields of CK_TOKEN_INFO are padded with blanks, by some modules with NULs. */
 static void unpad(const unsigned char *field, size_t len, char *ret)
@@ -68,6 +71,14 @@ static int tell(struct hx_tokens *tokens, const CK_TOKEN_INFO *info)
     return hx_add(tokens, &told);
 }
 
+bool p11_token_is(const struct p11_token *token, const CK_TOKEN_INFO *info)
+{
+    struct names names;
+
+    read_names(info, &names);
+    return !strcmp(token->label, names.label) && !strcmp(token->serial, names.serial);
+}
+
 /* Do the options, and the serial that the core asks for, reach this token? */
 static bool is_reached(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
 {
@@ -79,12 +90,41 @@ static bool is_reached(const struct hx_host *host, const char *serial, const CK_
            (!want_label || is_same(want_label, names.label));
 }
 
+static bool is_any_reached(const struct hx_host *host, const struct p11_slots *slots)
+{
+    for (size_t i = 0; i < slots->count; i++)
+        if (slots->slot[i].info.flags & CKF_TOKEN_INITIALIZED && is_reached(host, NULL, &slots->slot[i].info))
+            return true;
+    return false;
+}
+
+/* The generations in which a scan, and an open(), have come to their end. */
+static atomic_uint scanned = UINT_MAX, settled = UINT_MAX; /* none yet */
+
+/* Whoever finds nothing, or not all, in a module's first moments looks again. */
+static int scan_slots(const struct hx_host *host, struct p11_slots *ret)
+{
+    int r = p11_slots_read(host, ret);
+
+    for (unsigned i = 0; i < SCANS && !r && atomic_load(&scanned) != p11_generation(); i++) {
+        if (!ret->doubtful && is_any_reached(host, ret))
+            break;
+        p11_pause(i);
+        if (!p11_softhsm_restart(host) && !ret->doubtful)
+            break;
+        p11_slots_free(ret);
+        r = p11_slots_read(host, ret);
+    }
+    atomic_store(&scanned, p11_generation());
+    return r;
+}
+
 int p11_token_scan(const struct hx_host *host, struct hx_tokens *tokens)
 {
-    struct p11_slots slots;
+    struct p11_slots slots = { 0 };
     int r;
 
-    r = p11_slots_read(host, &slots);
+    r = scan_slots(host, &slots);
     if (r)
         return r;
     for (size_t i = 0; !r && i < slots.count; i++)
@@ -187,11 +227,14 @@ static struct p11_token *make(const struct hx_host *host, const struct p11_slot 
     memcpy(token->label, names.label, sizeof token->label);
     memcpy(token->serial, names.serial, sizeof token->serial);
     token->host = host;
+    token->module = slot->module;
     token->fn = slot->module->fn;
     token->slot = slot->id;
     token->needs_login = slot->info.flags & CKF_LOGIN_REQUIRED;
     token->pinpad = slot->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH;
+    token->softhsm = p11_is_softhsm(&slot->info);
     token->generation = p11_generation();
+    atomic_fetch_add(&slot->module->tokens, 1);
     if (slot->info.ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION)
         token->limit = slot->info.ulMaxSessionCount; /* CK_EFFECTIVELY_INFINITE is 0 */
     pthread_mutex_init(&token->lock, NULL);
@@ -230,42 +273,20 @@ static int try_open(const struct hx_host *host, const char *serial, struct p11_t
     return 0;
 }
 
-/* The generation in which an open() has come to its end. */
-static atomic_uint settled = UINT_MAX; /* none yet */
-
 static bool may_pass(int r)
 {
     return r == HX_E_DEVICE || r == HX_E_LOST || r == HX_E_NOT_FOUND || r == HX_E_BUSY;
-}
-
-/* SoftHSM passes over a token that another process is writing to just then, as each C_Login does, and does not look
- * again before it is initialised anew.  Where no slot has a token, nobody in this process has a session to lose. */
-static void look_again(const struct hx_host *host)
-{
-    struct p11_slots slots;
-    bool nothing = true;
-
-    if (!host->option(host, "module") || p11_slots_read(host, &slots))
-        return;
-    for (size_t i = 0; i < slots.count; i++)
-        nothing = nothing && !(slots.slot[i].info.flags & CKF_TOKEN_INITIALIZED);
-    if (nothing && slots.count > 0)
-        p11_module_restart(host, slots.slot[0].module);
-    p11_slots_free(&slots);
 }
 
 /* In a forked child a module may need a moment: children start over all at once, on state that each of them inherited
  * in the middle of something. */
 int p11_token_open(const struct hx_host *host, const char *serial, struct p11_token **ret)
 {
-    struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
     int r = try_open(host, serial, ret);
 
-    for (int i = 0; i < 6 && atomic_load(&settled) != p11_generation() && may_pass(r); i++) {
-        nanosleep(&pause, NULL);
-        pause.tv_nsec *= 2;
-        if (r == HX_E_NOT_FOUND)
-            look_again(host);
+    for (unsigned i = 0; i < OPENS && atomic_load(&settled) != p11_generation() && may_pass(r); i++) {
+        p11_pause(i);
+        p11_softhsm_restart(host);
         r = try_open(host, serial, ret);
     }
     atomic_store(&settled, p11_generation());
@@ -279,6 +300,7 @@ void p11_token_close(struct p11_token *token)
         return;
     p11_recent_clear(token);
     p11_sessions_close(token);
+    atomic_fetch_sub(&token->module->tokens, 1);
     pthread_cond_destroy(&token->room);
     pthread_mutex_destroy(&token->lock);
     free(token);
@@ -290,7 +312,7 @@ int p11_token_describe(struct p11_token *token, struct hx_tokens *tokens)
     CK_RV rv;
 
     p11_gate_enter();
-    rv = token->fn->C_GetTokenInfo(token->slot, &info);
+    rv = p11_token_info(token->fn, token->slot, &info);
     p11_gate_leave();
     if (rv != CKR_OK)
         return p11_fail(token->host, token->label, "C_GetTokenInfo", rv);
@@ -305,6 +327,14 @@ bool p11_token_wants_login(struct p11_token *token)
     wants = token->needs_login && !token->logged_in;
     pthread_mutex_unlock(&token->lock);
     return wants;
+}
+
+/* SoftHSM did not see that the token has a PIN, or what state it is in: the core waits and tries again. */
+static int fail_unread(struct p11_token *token, const char *name)
+{
+    p11_softhsm_restart_under(token);
+    return hx_fail(token->host, HX_E_BUSY,
+                   "SoftHSM has not read token '%s' whole (%s): another process was writing to it", token->label, name);
 }
 
 /* Not through libp11: it keeps the PIN in memory to send it again after fork, which only the core may decide, and its
@@ -330,7 +360,8 @@ int p11_token_login(struct p11_token *token, const void *pin, size_t len)
         pthread_mutex_unlock(&token->lock);
         p11_recent_clear(token);
     }
-    return p11_session_done(&session, rv);
+    r = p11_session_done(&session, rv);
+    return r && p11_softhsm_unread(token, rv) ? fail_unread(token, p11_rv_name(rv)) : r;
 }
 
 /* Not through libp11 either, for its pool's sake: it would open a session of its own. */

@@ -19,10 +19,11 @@ struct p11_recent {
 
 struct p11_token {
     const struct hx_host *host;
+    struct p11_module *module;
     CK_FUNCTION_LIST *fn;
     CK_SLOT_ID slot;
     char label[33], serial[17]; /* without their padding */
-    bool needs_login, pinpad;
+    bool needs_login, pinpad, softhsm;
     unsigned generation;
 
     pthread_mutex_t lock; /* of all below; held for list operations only, never during a call into the module */
@@ -36,6 +37,7 @@ struct p11_token {
 
 int p11_token_open(const struct hx_host *, const char *serial, struct p11_token **ret);
 void p11_token_close(struct p11_token *);
+bool p11_token_is(const struct p11_token *, const CK_TOKEN_INFO *); /* the same label and serial? */
 int p11_token_scan(const struct hx_host *, struct hx_tokens *);
 int p11_token_describe(struct p11_token *, struct hx_tokens *);
 int p11_token_login(struct p11_token *, const void *pin, size_t len);

@@ -58,7 +58,7 @@ static int get_word(const OSSL_PARAM *param, const struct word *words, int *ret)
         }
     }
     number = strtol(text, &end, 10);
-    if (!*text || *end || number < 0 || number > INT16_MAX)
+    if (!*text || *end || number < INT16_MIN || number > INT16_MAX)
         return 0;
     *ret = (int)number;
     return 1;

@@ -5,11 +5,15 @@
  *   P11_COUNTER_DELAY_MS  how long C_Sign takes at least
  *   P11_COUNTER_LOCK      a file that remembers wrong PINs: after three the PIN is locked, until the file is removed
  *   P11_COUNTER_FAIL      FUNCTION:N:RV[,...]: the Nth call from now on is not made and returns RV (0x... or decimal);
- *                         N = 0: every call */
+ *                         N = 0: every call
+ *   P11_COUNTER_FAKE_SIGN while set, each signature after the process's first is made up at once, as long as the last,
+ *                         without the real module: what is left is the cost of the layers above.  The core verifies the
+ *                         first of each kind: a program makes those before it sets this */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,13 +73,13 @@ static bool must_fail(const char *function, CK_RV *ret)
     const char *text = getenv("P11_COUNTER_FAIL");
     bool found = false;
 
-    if (!text) {
-        fail.text[0] = '\0'; /* the same rules set again start anew */
-        return false;
-    }
     pthread_mutex_lock(&lock);
-    if (strcmp(text, fail.text))
+    if (!text) { /* the same rules set again start anew */
+        fail.text[0] = '\0';
+        fail.count = 0;
+    } else if (strcmp(text, fail.text)) {
         read_rules(text);
+    }
     for (unsigned i = 0; i < fail.count; i++) {
         if (strcmp(fail.rule[i].function, function))
             continue;
@@ -155,6 +159,28 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
     return rv;
 }
 
+/* The length of the signature that the real module made last; 0: none yet. */
+static atomic_ulong fake_len;
+static _Thread_local bool faking; /* C_SignInit was not passed on */
+
+CK_RV C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    CK_RV rv;
+
+    if (!pass("C_SignInit", &rv))
+        return rv;
+    faking = getenv("P11_COUNTER_FAKE_SIGN") && atomic_load(&fake_len) > 0;
+    return faking ? CKR_OK : real->C_SignInit(session, mechanism, key);
+}
+
+static CK_RV fake_sign(CK_BYTE *signature, CK_ULONG *signature_len)
+{
+    faking = false;
+    *signature_len = atomic_load(&fake_len);
+    memset(signature, 1, *signature_len);
+    return CKR_OK;
+}
+
 CK_RV C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *signature, CK_ULONG *signature_len)
 {
     const char *delay = getenv("P11_COUNTER_DELAY_MS");
@@ -166,7 +192,12 @@ CK_RV C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *si
         return rv;
     if (ms > 0)
         nanosleep(&pause, NULL);
-    return real->C_Sign(session, data, len, signature, signature_len);
+    if (faking)
+        return fake_sign(signature, signature_len);
+    rv = real->C_Sign(session, data, len, signature, signature_len);
+    if (rv == CKR_OK && signature)
+        atomic_store(&fake_len, *signature_len);
+    return rv;
 }
 
 /* All others differ in their parameters only, which no C function can stand for. */
@@ -242,8 +273,6 @@ FORWARD(C_DigestUpdate, (CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part
 FORWARD(C_DigestKey, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key), (session, key))
 FORWARD(C_DigestFinal, (CK_SESSION_HANDLE session, CK_BYTE *digest, CK_ULONG *digest_len),
         (session, digest, digest_len))
-FORWARD(C_SignInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key),
-        (session, mechanism, key))
 FORWARD(C_SignUpdate, (CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_len), (session, part, part_len))
 FORWARD(C_SignFinal, (CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *signature_len),
         (session, signature, signature_len))
@@ -285,79 +314,35 @@ FORWARD(C_GenerateRandom, (CK_SESSION_HANDLE session, CK_BYTE *random_data, CK_U
         (session, random_data, random_len))
 FORWARD(C_GetFunctionStatus, (CK_SESSION_HANDLE session), (session))
 FORWARD(C_CancelFunction, (CK_SESSION_HANDLE session), (session))
-/* clang-format on */
-
 static CK_FUNCTION_LIST functions = {
     .version = { CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR },
-    .C_Initialize = C_Initialize,
-    .C_Finalize = C_Finalize,
-    .C_GetInfo = C_GetInfo,
-    .C_GetFunctionList = C_GetFunctionList,
-    .C_GetSlotList = C_GetSlotList,
-    .C_GetSlotInfo = C_GetSlotInfo,
-    .C_GetTokenInfo = C_GetTokenInfo,
-    .C_WaitForSlotEvent = C_WaitForSlotEvent,
-    .C_GetMechanismList = C_GetMechanismList,
-    .C_GetMechanismInfo = C_GetMechanismInfo,
-    .C_InitToken = C_InitToken,
-    .C_InitPIN = C_InitPIN,
-    .C_SetPIN = C_SetPIN,
-    .C_OpenSession = C_OpenSession,
-    .C_CloseSession = C_CloseSession,
-    .C_CloseAllSessions = C_CloseAllSessions,
-    .C_GetSessionInfo = C_GetSessionInfo,
-    .C_GetOperationState = C_GetOperationState,
-    .C_SetOperationState = C_SetOperationState,
-    .C_Login = C_Login,
-    .C_Logout = C_Logout,
-    .C_CreateObject = C_CreateObject,
-    .C_CopyObject = C_CopyObject,
-    .C_DestroyObject = C_DestroyObject,
-    .C_GetObjectSize = C_GetObjectSize,
-    .C_GetAttributeValue = C_GetAttributeValue,
-    .C_SetAttributeValue = C_SetAttributeValue,
-    .C_FindObjectsInit = C_FindObjectsInit,
-    .C_FindObjects = C_FindObjects,
-    .C_FindObjectsFinal = C_FindObjectsFinal,
-    .C_EncryptInit = C_EncryptInit,
-    .C_Encrypt = C_Encrypt,
-    .C_EncryptUpdate = C_EncryptUpdate,
-    .C_EncryptFinal = C_EncryptFinal,
-    .C_DecryptInit = C_DecryptInit,
-    .C_Decrypt = C_Decrypt,
-    .C_DecryptUpdate = C_DecryptUpdate,
-    .C_DecryptFinal = C_DecryptFinal,
-    .C_DigestInit = C_DigestInit,
-    .C_Digest = C_Digest,
-    .C_DigestUpdate = C_DigestUpdate,
-    .C_DigestKey = C_DigestKey,
-    .C_DigestFinal = C_DigestFinal,
-    .C_SignInit = C_SignInit,
-    .C_Sign = C_Sign,
-    .C_SignUpdate = C_SignUpdate,
-    .C_SignFinal = C_SignFinal,
-    .C_SignRecoverInit = C_SignRecoverInit,
-    .C_SignRecover = C_SignRecover,
-    .C_VerifyInit = C_VerifyInit,
-    .C_Verify = C_Verify,
-    .C_VerifyUpdate = C_VerifyUpdate,
-    .C_VerifyFinal = C_VerifyFinal,
-    .C_VerifyRecoverInit = C_VerifyRecoverInit,
-    .C_VerifyRecover = C_VerifyRecover,
-    .C_DigestEncryptUpdate = C_DigestEncryptUpdate,
-    .C_DecryptDigestUpdate = C_DecryptDigestUpdate,
-    .C_SignEncryptUpdate = C_SignEncryptUpdate,
-    .C_DecryptVerifyUpdate = C_DecryptVerifyUpdate,
-    .C_GenerateKey = C_GenerateKey,
-    .C_GenerateKeyPair = C_GenerateKeyPair,
-    .C_WrapKey = C_WrapKey,
-    .C_UnwrapKey = C_UnwrapKey,
-    .C_DeriveKey = C_DeriveKey,
-    .C_SeedRandom = C_SeedRandom,
-    .C_GenerateRandom = C_GenerateRandom,
-    .C_GetFunctionStatus = C_GetFunctionStatus,
-    .C_CancelFunction = C_CancelFunction,
+    .C_Initialize = C_Initialize, .C_Finalize = C_Finalize, .C_GetInfo = C_GetInfo,
+    .C_GetFunctionList = C_GetFunctionList, .C_GetSlotList = C_GetSlotList, .C_GetSlotInfo = C_GetSlotInfo,
+    .C_GetTokenInfo = C_GetTokenInfo, .C_WaitForSlotEvent = C_WaitForSlotEvent,
+    .C_GetMechanismList = C_GetMechanismList, .C_GetMechanismInfo = C_GetMechanismInfo, .C_InitToken = C_InitToken,
+    .C_InitPIN = C_InitPIN, .C_SetPIN = C_SetPIN, .C_OpenSession = C_OpenSession, .C_CloseSession = C_CloseSession,
+    .C_CloseAllSessions = C_CloseAllSessions, .C_GetSessionInfo = C_GetSessionInfo,
+    .C_GetOperationState = C_GetOperationState, .C_SetOperationState = C_SetOperationState, .C_Login = C_Login,
+    .C_Logout = C_Logout, .C_CreateObject = C_CreateObject, .C_CopyObject = C_CopyObject,
+    .C_DestroyObject = C_DestroyObject, .C_GetObjectSize = C_GetObjectSize,
+    .C_GetAttributeValue = C_GetAttributeValue, .C_SetAttributeValue = C_SetAttributeValue,
+    .C_FindObjectsInit = C_FindObjectsInit, .C_FindObjects = C_FindObjects,
+    .C_FindObjectsFinal = C_FindObjectsFinal, .C_EncryptInit = C_EncryptInit, .C_Encrypt = C_Encrypt,
+    .C_EncryptUpdate = C_EncryptUpdate, .C_EncryptFinal = C_EncryptFinal, .C_DecryptInit = C_DecryptInit,
+    .C_Decrypt = C_Decrypt, .C_DecryptUpdate = C_DecryptUpdate, .C_DecryptFinal = C_DecryptFinal,
+    .C_DigestInit = C_DigestInit, .C_Digest = C_Digest, .C_DigestUpdate = C_DigestUpdate,
+    .C_DigestKey = C_DigestKey, .C_DigestFinal = C_DigestFinal, .C_SignInit = C_SignInit, .C_Sign = C_Sign,
+    .C_SignUpdate = C_SignUpdate, .C_SignFinal = C_SignFinal, .C_SignRecoverInit = C_SignRecoverInit,
+    .C_SignRecover = C_SignRecover, .C_VerifyInit = C_VerifyInit, .C_Verify = C_Verify,
+    .C_VerifyUpdate = C_VerifyUpdate, .C_VerifyFinal = C_VerifyFinal, .C_VerifyRecoverInit = C_VerifyRecoverInit,
+    .C_VerifyRecover = C_VerifyRecover, .C_DigestEncryptUpdate = C_DigestEncryptUpdate,
+    .C_DecryptDigestUpdate = C_DecryptDigestUpdate, .C_SignEncryptUpdate = C_SignEncryptUpdate,
+    .C_DecryptVerifyUpdate = C_DecryptVerifyUpdate, .C_GenerateKey = C_GenerateKey,
+    .C_GenerateKeyPair = C_GenerateKeyPair, .C_WrapKey = C_WrapKey, .C_UnwrapKey = C_UnwrapKey,
+    .C_DeriveKey = C_DeriveKey, .C_SeedRandom = C_SeedRandom, .C_GenerateRandom = C_GenerateRandom,
+    .C_GetFunctionStatus = C_GetFunctionStatus, .C_CancelFunction = C_CancelFunction,
 };
+/* clang-format on */
 
 static CK_RV load(void)
 {
