@@ -188,8 +188,8 @@ check_cppcheck() {
     }
     cppcheck --quiet --enable=warning,performance,portability --error-exitcode=1 --library=openssl \
         --suppress=missingIncludeSystem --suppress=funcArgOrderDifferent --suppress=memleak --suppress=unknownMacro \
-        --file-filter="*/core/*" --file-filter="*/plugins/*" --file-filter="*/providers/*" \
-        --file-filter="*/tools/*" --project=build/plain/compile_commands.json
+        --file-filter="*core/*" --file-filter="*plugins/*" --file-filter="*providers/*" \
+        --file-filter="*tools/*" --project=build/plain/compile_commands.json
 }
 
 CHECKS="format sizes spdx includes headers scripts manuals symbols openssl_versions clang tidy cppcheck"

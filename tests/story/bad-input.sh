@@ -45,7 +45,7 @@ bad_ini "hsmux.conf:4: " "${soft[@]}" "open = sometimes"
 bad_ini "hsmux.conf:4: " "${soft[@]}" "pin = 12 ;34"
 bad_ini "hsmux.conf" "[token soft]" "plugin = file" "directory = $long"
 bad_ini "hsmux.conf" "[token $long]" "plugin = file"
-bad_ini "hsmux.conf:1: " "[token soft]" "plugin = $WORK/soft"
+bad_ini "hsmux.conf:2: " "[token soft]" "plugin = $WORK/soft"
 bad_ini "hsmux.conf:2: " "[hsmux]" "references = maybe"
 
 bad_ini "hsmux.conf:1: a section name of 57 bytes" "[token ${fifty}1]" "plugin = file" "[token ${fifty}2]" "plugin = file"
