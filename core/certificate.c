@@ -202,7 +202,11 @@ static bool better(const struct certificate *a, const struct certificate *b)
 
     if (a->facts.is_ca != b->facts.is_ca)
         return !a->facts.is_ca;
-    return valid != other_valid ? valid : a->facts.not_before > b->facts.not_before;
+    if (valid != other_valid)
+        return valid;
+    if (a->facts.not_before != b->facts.not_before)
+        return a->facts.not_before > b->facts.not_before;
+    return a->facts.not_after > b->facts.not_after;
 }
 
 const struct certificate *pool_leaf(const struct pool *pool, const struct hx_bytes *spki)

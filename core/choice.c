@@ -119,22 +119,10 @@ static int public_of(struct hx *ctx, struct candidate *candidate, struct hx_byte
 }
 
 /* Has the key no public part for us, now or ever?  A failure that may pass must not decide who this device is. */
-/* With no INI, a key that this user may not use is passed over, as its token would be. */
-static int pass_over(struct choice *choice, struct candidate *candidate, int result)
-{
-    size_t behind = (size_t)(choice->candidate + choice->count - candidate) - 1;
-
-    if ((result = token_set_problem(&choice->tokens, candidate->address, result)))
-        return result;
-    candidate_free(candidate);
-    memmove(candidate, candidate + 1, behind * sizeof *candidate);
-    choice->count--;
-    return HX_OK;
-}
-
+/* A key on a token that is open, and that cannot be looked at, is no reason to take another. */
 static int pair(struct hx *ctx, struct choice *choice)
 {
-    for (size_t i = choice->count; i-- > 0;) {
+    for (size_t i = 0; i < choice->count; i++) {
         struct candidate *candidate = &choice->candidate[i];
         int result = public_of(ctx, candidate, &candidate->spki);
 
@@ -142,8 +130,9 @@ static int pair(struct hx *ctx, struct choice *choice)
             candidate->leaf = pool_leaf(&choice->pool, &candidate->spki);
         else if (result == HX_E_UNSUPPORTED || result == HX_E_INVALID)
             hx_log(LOG_INFO, "'%s' stays without certificate: %s", candidate->address, hx_last_error());
-        else if (ctx->configured || !stands_aside(result) || (result = pass_over(choice, candidate, result)))
+        else
             return hx_error_in(result, "'%s'", candidate->address);
+        candidate->paired = true;
     }
     return HX_OK;
 }

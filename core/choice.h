@@ -11,6 +11,7 @@ struct candidate {
     struct object key;
     char *address;
     struct hx_bytes spki; /* empty: the token does not tell, and no certificate did */
+    bool paired; /* the pool was searched for its certificate */
     const struct certificate *leaf; /* in the pool; NULL: a bare key */
 };
 

@@ -25,7 +25,6 @@ enum state { FREE, TRYING, GOOD, UNKNOWN, REFUSED, REFUSED_AND_KEPT };
 
 struct row {
     _Atomic uint64_t tag; /* of token and PIN; 0: nobody's yet; never changes again */
-    _Atomic uint64_t token; /* the tag of the token alone */
     _Atomic uint32_t state;
     _Atomic int32_t owner; /* the process that is TRYING */
 };
@@ -194,16 +193,14 @@ static int try_once(struct row *row, const char *serial, const void *pin, size_t
 int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg)
 {
     struct row *row;
-    uint64_t tag = 0, token = 0;
+    uint64_t tag = 0;
     int result;
 
-    if ((result = login_prepare()) || (result = tag_of(serial, pin, len, &tag)) ||
-        (result = tag_of(serial, NULL, 0, &token)))
+    if ((result = login_prepare()) || (result = tag_of(serial, pin, len, &tag)))
         return result;
     row = find_row(tag);
     if (!row)
         return hx_error(HX_E_PIN, "too many PINs were tried: restart the program");
-    atomic_store(&row->token, token);
     if ((result = claim(row, serial, pin, len)))
         return result;
     return try_once(row, serial, pin, len, try, arg);
@@ -212,31 +209,27 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
 void login_refused(const char *serial, const void *pin, size_t len)
 {
     struct row *row = NULL;
-    uint64_t tag = 0, token = 0;
+    uint64_t tag = 0;
     bool kept;
 
     if (!refused_has(serial, pin, len, &kept))
         kept = keep(serial, pin, len);
-    if (!login_prepare() && !tag_of(serial, pin, len, &tag) && !tag_of(serial, NULL, 0, &token))
+    if (!login_prepare() && !tag_of(serial, pin, len, &tag))
         row = find_row(tag);
     if (!row)
         return;
-    atomic_store(&row->token, token);
     settle(row, kept ? REFUSED_AND_KEPT : REFUSED);
 }
 
-void login_forget(const char *serial)
+void login_forget(const char *serial, const void *pin, size_t len)
 {
-    uint64_t token = 0;
+    uint32_t refused = REFUSED, kept = REFUSED_AND_KEPT;
+    uint64_t tag = 0;
+    struct row *row;
 
-    refused_forget(serial);
-    if (!page || tag_of(serial, NULL, 0, &token))
+    refused_forget(serial, pin, len);
+    if (!page || tag_of(serial, pin, len, &tag) || !(row = find_row(tag)))
         return;
-    for (size_t i = 0; i < ROWS; i++) {
-        struct row *row = &page->row[i];
-        uint32_t refused = REFUSED, kept = REFUSED_AND_KEPT;
-
-        if (atomic_load(&row->token) == token && !atomic_compare_exchange_strong(&row->state, &refused, UNKNOWN))
-            atomic_compare_exchange_strong(&row->state, &kept, UNKNOWN);
-    }
+    if (!atomic_compare_exchange_strong(&row->state, &refused, UNKNOWN))
+        atomic_compare_exchange_strong(&row->state, &kept, UNKNOWN);
 }

@@ -16,7 +16,7 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
 /* Remembers a PIN that was refused though login_once() did not send it: a person gave it. */
 void login_refused(const char *serial, const void *pin, size_t len);
 
-/* Forgets what was refused on this token: a person has logged in. */
-void login_forget(const char *serial);
+/* Forgets that this PIN was refused: a person has logged in with it. */
+void login_forget(const char *serial, const void *pin, size_t len);
 
 #endif

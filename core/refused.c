@@ -255,25 +255,35 @@ static bool hash_pin(const struct list *list, const char *serial, const void *pi
     return good && to_text(hash, ret);
 }
 
+/* The slow hash is reckoned only for a token that has a line. */
+static bool find_line(const struct list *list, const char *serial, const void *pin, size_t len, size_t *ret)
+{
+    char token[HASH_HEX + 1], hash[HASH_HEX + 1];
+    bool hashed = false;
+
+    if (!hash_serial(list, serial, token))
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->line[i].serial, token))
+            continue;
+        if (!hashed && !(hashed = hash_pin(list, serial, pin, len, hash)))
+            return false;
+        if (!strcmp(list->line[i].pin, hash)) {
+            *ret = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept)
 {
     AUTO_DIRECTORY int directory = open_directory(false);
-    char token[HASH_HEX + 1], hash[HASH_HEX + 1];
     struct list list;
-    bool hashed = false;
+    size_t at;
 
     *ret_kept = directory >= 0 && read_list(directory, &list);
-    if (!*ret_kept || !hash_serial(&list, serial, token))
-        return false;
-    for (size_t i = 0; i < list.count; i++) {
-        if (strcmp(list.line[i].serial, token))
-            continue;
-        if (!hashed && !(hashed = hash_pin(&list, serial, pin, len, hash)))
-            return false;
-        if (!strcmp(list.line[i].pin, hash))
-            return true;
-    }
-    return false;
+    return *ret_kept && find_line(&list, serial, pin, len, &at);
 }
 
 static bool new_salt(struct list *list)
@@ -300,20 +310,14 @@ bool refused_add(const char *serial, const void *pin, size_t len)
     return write_list(directory, &list);
 }
 
-void refused_forget(const char *serial)
+void refused_forget(const char *serial, const void *pin, size_t len)
 {
     AUTO_DIRECTORY int directory = open_directory(true);
-    char token[HASH_HEX + 1];
     struct list list;
-    size_t kept = 0;
+    size_t at;
 
-    if (directory < 0 || !read_list(directory, &list) || !hash_serial(&list, serial, token))
+    if (directory < 0 || !read_list(directory, &list) || !find_line(&list, serial, pin, len, &at))
         return;
-    for (size_t i = 0; i < list.count; i++)
-        if (strcmp(list.line[i].serial, token))
-            list.line[kept++] = list.line[i];
-    if (kept == list.count)
-        return;
-    list.count = kept;
+    memmove(&list.line[at], &list.line[at + 1], (--list.count - at) * sizeof *list.line);
     write_list(directory, &list);
 }

@@ -18,7 +18,7 @@ bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept
 /* Writes it down; false when no directory is writable. */
 bool refused_add(const char *serial, const void *pin, size_t len);
 
-/* Strikes out all of this token's. */
-void refused_forget(const char *serial);
+/* Strikes it out. */
+void refused_forget(const char *serial, const void *pin, size_t len);
 
 #endif

@@ -112,8 +112,8 @@ static int log_in(struct token *token, struct login *login)
         return result;
     token->logged_in = token->generation;
     atomic_fetch_add(&token->logins, 1);
-    if (login->person)
-        login_forget(serial_of(login));
+    if (login->person && login->pin)
+        login_forget(serial_of(login), login->pin, login->len);
     return HX_OK;
 }
 
@@ -159,12 +159,13 @@ static void advise(const struct token *token)
     if (bytes_text(&said, hx_last_error()))
         return;
     if (pin && pin->file)
-        hx_error(HX_E_PIN, "%s: correct it in '%s', or say `hsmux login %s`", (char *)said.data, pin->file, name);
+        hx_error(HX_E_PIN, "%s: correct it in '%s' (if it is right by now: `hsmux login %s`)", (char *)said.data,
+                 pin->file, name);
     else if (pin && pin->credential)
-        hx_error(HX_E_PIN, "%s: correct the credential '%s', or say `hsmux login %s`", (char *)said.data,
-                 pin->credential, name);
+        hx_error(HX_E_PIN, "%s: correct the credential '%s' (if it is right by now: `hsmux login %s`)",
+                 (char *)said.data, pin->credential, name);
     else
-        hx_error(HX_E_PIN, "%s: correct it, or say `hsmux login %s`", (char *)said.data, name);
+        hx_error(HX_E_PIN, "%s: correct it (if it is right by now: `hsmux login %s`)", (char *)said.data, name);
 }
 
 int token_login(struct hx *ctx, struct token *token, unsigned logins)

@@ -93,7 +93,7 @@ static int show_candidates(const struct choice *choice, hx_status_fn *fn, void *
         AUTO_BYTES struct hx_bytes text = { 0 };
 
         if (!leaf)
-            bytes_text(&text, "a key without certificate");
+            bytes_text(&text, choice->candidate[i].paired ? "a key without certificate" : "a key");
         else
             bytes_printf(&text, "certificate '%s'%s%s", leaf->where, problem ? ", " : "", problem ? problem : "");
         result = fn(arg, "candidate", choice->candidate[i].address, HX_OK, text.data ? (char *)text.data : "");

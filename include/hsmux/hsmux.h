@@ -113,7 +113,7 @@ HX_API int hx_remove(hx *, const char *address);
 HX_API int hx_random(hx *, const char *token, void *buf, size_t len);
 
 /* Logs in to a token with this PIN, now, even when it was refused before or the token says that this is the last
- * try: only on a person's word.  NULL pin: the token's pinpad.  Success clears what was remembered of refused PINs. */
+ * try: only on a person's word.  NULL pin: the token's pinpad.  Success forgets that this PIN was refused before. */
 HX_API int hx_login(hx *, const char *token, const void *pin, size_t len);
 
 /* Hands a TPM an activation blob (its parts: TPM 2.0 Part 1 §24); ret_address: the key it made. */

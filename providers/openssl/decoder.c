@@ -7,6 +7,7 @@
 #include "reference.h"
 #include "software.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
@@ -29,7 +30,7 @@ static void pem_free(void *ctx)
 }
 
 /* NULL with the reason raised. */
-static struct key *open_reference(struct provider *provider, const void *der, size_t len)
+static struct key *open_by_core(struct provider *provider, const void *der, size_t len)
 {
     hx *context = provider_hx(provider);
     hx_key *token_key;
@@ -43,6 +44,16 @@ static struct key *open_reference(struct provider *provider, const void *der, si
         return NULL;
     }
     return key_from_hx(provider, token_key);
+}
+
+/* The same; errno stays what it was: Python takes one that is set for the reason, and not what was raised. */
+static struct key *open_reference(struct provider *provider, const void *der, size_t len)
+{
+    int before = errno;
+    struct key *key = open_by_core(provider, der, len);
+
+    errno = before;
+    return key;
 }
 
 static int hand_der(unsigned char *der, long len, OSSL_CALLBACK *cb, void *arg)

@@ -242,7 +242,7 @@ static int person(const char *pin)
     return result;
 }
 
-static void a_person_may_use_the_last_try_and_what_was_refused_is_forgotten(void **state)
+static void a_person_may_use_the_last_try_and_frees_the_pin_that_was_right(void **state)
 {
     (void)state;
     with_state();
@@ -251,7 +251,9 @@ static void a_person_may_use_the_last_try_and_what_was_refused_is_forgotten(void
     fake->token[0].tries_left = 1;
     assert_int_equal(in_process(person, "right"), 0);
     assert_int_equal(fake->token[0].tries_left, 3);
-    strcpy(fake->token[0].pin, "wrong"); /* it was the token's PIN that was wrong, and the configuration right */
+    assert_int_equal(in_process(program, "1"), HX_E_PIN); /* another PIN was right: the configured one is not sent */
+    strcpy(fake->token[0].pin, "wrong"); /* the token's PIN was changed to what is configured */
+    assert_int_equal(in_process(person, "wrong"), 0);
     assert_int_equal(in_process(program, "1"), 0);
 }
 
@@ -367,7 +369,7 @@ static int reset(void **state)
 static int other_program(const char *directory)
 {
     snprintf(box, sizeof box, "%s", directory);
-    return person("any") ? 1 : 0;
+    return person("wrong") ? 1 : 0;
 }
 
 #define STORY(test) cmocka_unit_test_setup_teardown(test, reset, keeps_the_contract)
@@ -386,7 +388,7 @@ int main(int argc, char **argv)
         STORY(while_the_count_is_low_another_pin_is_sent_once),
         STORY(the_last_try_is_a_persons),
         STORY(nothing_is_sent_to_a_locked_token),
-        STORY(a_person_may_use_the_last_try_and_what_was_refused_is_forgotten),
+        STORY(a_person_may_use_the_last_try_and_frees_the_pin_that_was_right),
         STORY(a_persons_wrong_pin_clears_nothing),
         STORY(a_persons_wrong_pin_is_not_sent_again_without_that_person),
         STORY(a_pin_with_which_the_token_was_lost_is_not_sent_again_at_once),
