@@ -14,7 +14,38 @@ struct import {
     STACK_OF(X509) * certs;
     X509 *leaf; /* the one whose key was found; borrowed */
     char *token; /* where that key is */
+    char **label; /* what this import has stored or found: with --replace, none of it may go again */
+    size_t labels;
 };
+
+static int use_label(struct import *import, const char *label)
+{
+    char **grown = reallocarray(import->label, import->labels + 1, sizeof *grown), *copy = strdup(label);
+
+    import->label = grown ? grown : import->label;
+    if (!grown || !copy) {
+        free(copy);
+        return fail("out of memory");
+    }
+    import->label[import->labels++] = copy;
+    return DONE;
+}
+
+static bool is_used(const struct import *import, const char *label)
+{
+    for (size_t i = 0; i < import->labels; i++)
+        if (!strcmp(import->label[i], label))
+            return true;
+    return false;
+}
+
+static void free_import(struct import *import)
+{
+    for (size_t i = 0; i < import->labels; i++)
+        free(import->label[i]);
+    free(import->label);
+    free(import->token);
+}
 
 /* A key whose public half cannot be read is nobody's here; the next one may be the one. */
 static int match_key(void *arg, const char *address, const struct hx_object *object)
@@ -38,6 +69,8 @@ static int match_key(void *arg, const char *address, const struct hx_object *obj
         }
     }
     ERR_clear_error();
+    if (import->leaf && object->label && !option(import->call, O_LABEL))
+        use_label(import, object->label); /* the certificate will have it */
     return import->leaf ? 1 : 0;
 }
 
@@ -60,9 +93,11 @@ static int find_leaf(struct import *import)
                 token ? "token '" : "any token", token ? token : "", token ? "'" : "", import->call->arg[0]);
 }
 
-/* A certificate of the chain has no key to be named after: its common name, else a running number. */
-static int chain_label(X509 *cert, int number, char **ret)
+/* A certificate of the chain has no key to be named after: its common name, else a running number; both where another
+ * of this import has the name, as one CA's old and new certificate do. */
+static int chain_label(const struct import *import, X509 *cert, int number, char **ret)
 {
+    char *longer;
     X509_NAME *subject = X509_get_subject_name(cert);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
     unsigned char *text = NULL;
@@ -75,11 +110,15 @@ static int chain_label(X509 *cert, int number, char **ret)
     else
         *ret = text_of("chain-%d", number);
     OPENSSL_free(text);
+    for (; *ret && is_used(import, *ret); *ret = longer) {
+        longer = text_of("%s-%d", *ret, number);
+        free(*ret);
+    }
     return *ret ? DONE : fail("out of memory");
 }
 
 struct search {
-    hx *context;
+    struct import *import;
     const void *der;
     size_t len;
     bool found;
@@ -90,15 +129,17 @@ static int compare_cert(void *arg, const char *address, const struct hx_object *
     struct search *search = arg;
     AUTO_BYTES struct hx_bytes der = { 0 };
 
-    if (object->kind == HX_CERTIFICATE && !hx_read(search->context, address, HX_VALUE, &der))
+    if (object->kind == HX_CERTIFICATE && !hx_read(search->import->context, address, HX_VALUE, &der))
         search->found = der.len == search->len && !memcmp(der.data, search->der, der.len);
+    if (search->found && object->label)
+        use_label(search->import, object->label);
     return search->found ? 1 : 0;
 }
 
 /* The same certificate again, as when a renewed leaf comes with the same chain, is no news. */
-static bool is_there(const struct import *import, const char *token, const struct hx_buf *der)
+static bool is_there(struct import *import, const char *token, const struct hx_buf *der)
 {
-    struct search search = { .context = import->context, .der = der->data, .len = der->len };
+    struct search search = { .import = import, .der = der->data, .len = der->len };
     AUTO_FREE char *where = NULL;
 
     if (!token || token_address(token, "cert", &where))
@@ -107,7 +148,7 @@ static bool is_there(const struct import *import, const char *token, const struc
     return search.found;
 }
 
-static int store_cert(const struct import *import, X509 *cert, int number)
+static int store_cert(struct import *import, X509 *cert, int number)
 {
     struct hx_spec spec = { .kind = HX_CERTIFICATE };
     const char *given = option(import->call, O_LABEL), *token = option(import->call, O_TOKEN);
@@ -122,17 +163,19 @@ static int store_cert(const struct import *import, X509 *cert, int number)
         return fail_crypto("the certificate cannot be encoded");
     if (!token)
         token = import->token;
+    if (cert != import->leaf && is_there(import, token, &part))
+        return DONE;
     if (is_leaf)
         spec.label = given;
     if (!spec.label && cert != import->leaf) {
-        if (chain_label(cert, number, &label))
+        if (chain_label(import, cert, number, &label))
             return FAILED;
         spec.label = label;
     }
+    if (spec.label && use_label(import, spec.label))
+        return FAILED;
     if (option(import->call, O_REPLACE))
         spec.flags |= HX_REPLACE;
-    if (cert != import->leaf && is_there(import, token, &part))
-        return DONE;
     result = hx_import(import->context, token, &spec, &part, 1, &address);
     if (result)
         return fail_making(import->call, result);
@@ -155,8 +198,10 @@ int cert_import_run(const struct call *call)
     import.context = context;
     import.certs = certs;
     status = find_leaf(&import);
+    if (!status && import.leaf && option(call, O_LABEL))
+        status = use_label(&import, option(call, O_LABEL));
     for (int i = 0; i < sk_X509_num(certs) && !status; i++)
         status = store_cert(&import, sk_X509_value(certs, i), i);
-    free(import.token);
+    free_import(&import);
     return status;
 }

@@ -56,6 +56,8 @@ static int check_alt_names(const char *text)
 {
     static const char *const kinds[] = { "DNS:", "IP:", "URI:", "email:" };
 
+    if (strpbrk(text, "\r\n"))
+        return misused("--san: '%s' holds an end of line, where libcrypto would stop reading", text);
     for (const char *name = text; name; name = strchr(name, ',') ? strchr(name, ',') + 1 : NULL) {
         bool known = false;
 

@@ -159,14 +159,14 @@ bool ask_yes(const char *question)
     return !strcmp(answer, "y\n") || !strcmp(answer, "yes\n");
 }
 
-/* Says nothing: its caller knows the file. */
+/* Says nothing: its caller knows the file.  A '-', as base64url has it, would be the end of the text to libcrypto. */
 int decode_base64(struct blob *text)
 {
     AUTO_BLOB struct blob raw = { 0 };
     EVP_ENCODE_CTX *context = EVP_ENCODE_CTX_new();
     int len = 0, rest = 0, result = -1;
 
-    if (context && !blob_copy(text->data, text->len, &raw)) {
+    if (context && !memchr(text->data, '-', text->len) && !blob_copy(text->data, text->len, &raw)) {
         EVP_DecodeInit(context);
         result = EVP_DecodeUpdate(context, raw.data, &len, text->data, (int)text->len);
         if (result >= 0)

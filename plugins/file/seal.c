@@ -5,6 +5,7 @@
 #include "key.h"
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -131,6 +132,23 @@ static bool unwrap(enum block_what what, const unsigned char *der, size_t len, u
     return copy;
 }
 
+/* A cipher that libcrypto does not offer here says nothing of the PIN, which must not count as refused. */
+static int fail_decrypt(struct token *token, const char *file, bool offered)
+{
+    if (!offered)
+        return hx_fail(
+            token->host, HX_E_UNSUPPORTED,
+            "'%s/%s' is encrypted with a cipher that is not to be had: convert it with 'openssl pkcs8 -topk8'",
+            token->path, file);
+    return hx_fail(token->host, HX_E_PIN, "the PIN is not the passphrase of '%s/%s'", token->path, file);
+}
+
+/* PKCS12_pbe_crypt_ex() itself complains of the end of decryption only; of what comes before, those that it asks. */
+static bool is_cipher_missing(void)
+{
+    return ERR_GET_LIB(ERR_peek_last_error()) != ERR_LIB_PKCS12;
+}
+
 int key_decrypt(struct token *token, const char *file, const struct block *block, const unsigned char *pin,
                 size_t pin_len, unsigned char **ret, size_t *ret_len)
 {
@@ -151,9 +169,10 @@ int key_decrypt(struct token *token, const char *file, const struct block *block
     int len = 0;
     X509_SIG_get0(sealed, &algorithm, &content);
     bool ok = PKCS12_pbe_crypt_ex(algorithm, (const char *)pin, (int)pin_len, ASN1_STRING_get0_data(content),
-                                  ASN1_STRING_length(content), &der, &len, 0, lib, NULL) &&
-              unwrap(block->what, der, (size_t)len, ret, ret_len);
+                                  ASN1_STRING_length(content), &der, &len, 0, lib, NULL);
+    bool offered = ok || !is_cipher_missing();
+    ok = ok && unwrap(block->what, der, (size_t)len, ret, ret_len);
     OPENSSL_clear_free(der, len > 0 ? (size_t)len : 0);
     X509_SIG_free(sealed);
-    return ok ? 0 : hx_fail(token->host, HX_E_PIN, "the PIN is not the passphrase of '%s/%s'", token->path, file);
+    return ok ? 0 : fail_decrypt(token, file, offered);
 }

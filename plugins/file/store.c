@@ -136,7 +136,8 @@ static enum name_suffix suffix_of(uint32_t kind)
     }
 }
 
-/* A file of that name that is none of an object (a broken one) may be replaced, but one that holds another may not. */
+/* A file of that name that is none of an object (a broken one) may be replaced, but one that holds another may not, nor
+ * one that cannot be read: what would be lost with it, nobody knows. */
 static int place(struct token *token, int dir, uint32_t kind, const char *label, bool *inout_replace,
                  char ret[NAME_SIZE])
 {
@@ -146,10 +147,13 @@ static int place(struct token *token, int dir, uint32_t kind, const char *label,
                        "the label is empty or too long for a file name (248 plain characters; others count three)");
     if (faccessat(dir, ret, F_OK, AT_SYMLINK_NOFOLLOW))
         return 0;
-    bool other = !contents_read(token, dir, ret, &contents);
+    int result = contents_read(token, dir, ret, &contents);
+    bool other = !result;
+    if (result && result != HX_E_CONFIG)
+        return result;
     if (other)
         contents_free(&contents);
-    if (other && kind == HX_CERTIFICATE) { /* a key in LABEL.pem */
+    if (kind == HX_CERTIFICATE) { /* a key in LABEL.pem, or several */
         *inout_replace = false;
         return name_make(label, NAME_CRT, ret) ? 0 : HX_E_INVALID;
     }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VALUE_MAX (16 * 1024 * 1024)
+
 /* Bits by enum hx_kind. */
 enum kinds {
     PRIVATE = 1 << HX_PRIVATE_KEY,
@@ -68,8 +70,9 @@ static CK_RV measure(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJECT_
 CK_RV p11_attribute_read(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
                          CK_ATTRIBUTE_TYPE type, struct p11_value *ret)
 {
-    CK_ATTRIBUTE at = { .type = type, .ulValueLen = 4096 };
-    unsigned char *data = malloc(at.ulValueLen);
+    CK_ULONG room = 4096;
+    CK_ATTRIBUTE at = { .type = type, .ulValueLen = room };
+    unsigned char *data = malloc(room);
     CK_RV rv;
 
     if (!data)
@@ -81,11 +84,16 @@ CK_RV p11_attribute_read(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJ
         rv = measure(fn, session, object, &at);
         if (rv != CKR_OK)
             return rv;
-        at.pValue = data = malloc(at.ulValueLen + 1);
+        room = at.ulValueLen;
+        if (room > VALUE_MAX)
+            return CKR_GENERAL_ERROR;
+        at.pValue = data = malloc(room + 1);
         rv = data ? fn->C_GetAttributeValue(session, object, &at, 1) : CKR_HOST_MEMORY;
     }
     if (rv == CKR_OK && at.ulValueLen == CK_UNAVAILABLE_INFORMATION)
         rv = CKR_ATTRIBUTE_TYPE_INVALID;
+    if (rv == CKR_OK && at.ulValueLen > room) /* more than the module can have written */
+        rv = CKR_GENERAL_ERROR;
     if (rv != CKR_OK) {
         free(data);
         return rv;

@@ -228,6 +228,7 @@ CK_RV p11_facts_hash(struct p11_session *session, struct p11_facts *facts)
         if (rv != CKR_OK)
             return rv;
         facts->hash = fnv(value.data, value.len);
+        explicit_bzero(value.data, value.len); /* data may be a PIN */
         free(value.data);
     } else {
         facts->hash = fnv(p11_facts_public(facts), facts->public_len);

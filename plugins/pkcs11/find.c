@@ -27,6 +27,8 @@ static CK_RV find_next(struct p11_session *session, struct p11_handles *found)
         count = 0;
         session->function = "C_FindObjects";
         rv = session->fn->C_FindObjects(session->handle, found->handle + found->count, CHUNK, &count);
+        if (rv == CKR_OK && count > CHUNK) /* more than the module can have written */
+            rv = CKR_GENERAL_ERROR;
         if (rv != CKR_OK)
             return rv;
         found->count += count;

@@ -39,10 +39,11 @@ static bool learn_limit(struct p11_token *token)
     return others;
 }
 
+/* The login ends with the last session. */
 static void forget_one(struct p11_token *token)
 {
     pthread_mutex_lock(&token->lock);
-    token->open--;
+    token->logged_in = --token->open > 0 && token->logged_in;
     pthread_cond_signal(&token->room);
     pthread_mutex_unlock(&token->lock);
 }
@@ -118,13 +119,34 @@ static bool keep(struct p11_token *token, CK_SESSION_HANDLE session)
     return kept;
 }
 
+/* The pool may hold all that the token has: an idle session makes room, but the last one, which keeps the login. */
+static bool close_spare(struct p11_token *token)
+{
+    CK_SESSION_HANDLE handle = 0;
+    bool found;
+
+    pthread_mutex_lock(&token->lock);
+    found = token->idle_count > 1;
+    if (found)
+        handle = token->idle[--token->idle_count];
+    pthread_mutex_unlock(&token->lock);
+    if (!found)
+        return false;
+    token->fn->C_CloseSession(handle);
+    forget_one(token);
+    return true;
+}
+
 int p11_session_take_rw(struct p11_token *token, struct p11_session *ret)
 {
+    const CK_FLAGS flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
     CK_SESSION_HANDLE handle;
     CK_RV rv;
 
     p11_gate_enter();
-    rv = token->fn->C_OpenSession(token->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &handle);
+    rv = token->fn->C_OpenSession(token->slot, flags, NULL, NULL, &handle);
+    if (rv == CKR_SESSION_COUNT && close_spare(token))
+        rv = token->fn->C_OpenSession(token->slot, flags, NULL, NULL, &handle);
     if (rv != CKR_OK) {
         p11_gate_leave();
         return p11_fail(token->host, token->label, "C_OpenSession", rv);

@@ -91,6 +91,23 @@ OPENSSL_CONF=/dev/null openssl req -x509 -newkey ed25519 -nodes -keyout "$WORK/o
 expect_error "belongs to" hsmux cert import "$WORK/other.pem"
 expect "hsm:soft/cert/stranger" <(hsmux cert import --force "$WORK/other.pem")
 
+step "a chain whose certificates share their names: with --replace, too, none takes another's place"
+hsmux key generate twin >/dev/null
+hsmux csr hsm:soft/key/twin --subject /CN=twin --out "$WORK/request.pem"
+chain "$WORK/chain.pem"
+for name in twin CA CA; do
+    OPENSSL_CONF=/dev/null openssl req -x509 -key "$WORK/other.key" -subj /CN=$name -out "$WORK/$name.pem" 2>/dev/null
+    cat "$WORK/$name.pem"
+done >"$WORK/names.pem"
+cat "$WORK/leaf.pem" "$WORK/names.pem" >"$WORK/chain.pem"
+hsmux cert import --replace "$WORK/chain.pem" | tee "$WORK/said"
+[ "$(sort -u "$WORK/said" | wc -l)" = 4 ] || fail "one went into another's place: $(cat "$WORK/said")"
+hsmux cert hsm:soft/cert/twin | cmp - <(openssl x509 -in "$WORK/leaf.pem")
+[ -z "$(hsmux cert import --replace "$WORK/chain.pem" | grep -v '^hsm:soft/cert/twin$')" ] || fail "stored again"
+
+step "a name in the request does not end where a line does"
+expect_error "end of line" hsmux csr hsm:soft/key/twin --subject /CN=a --san "$(printf 'DNS:a\nDNS:b')"
+
 step "random bytes"
 [ "$(hsmux random 33 | wc -c)" = 33 ] || fail "not 33 bytes"
 [ "$(hsmux random 8 --hex | wc -c)" = 17 ] || fail "not 16 digits"

@@ -82,3 +82,5 @@ hsmux import --secret --base64 --label again "$WORK/secret.b64"
 hsmux sign hsm:soft/secret/again --hash sha256 --hex <"$WORK/message" | cmp - "$WORK/said"
 expect "hsm:soft/data/message" <(hsmux import --data "$WORK/message")
 expect_error "base64" hsmux import --secret --base64 "$WORK/a.der"
+printf 'QUJD-REVG\n' >"$WORK/url.b64" # base64url, which libcrypto would take for "ABC"
+expect_error "base64" hsmux import --secret --base64 "$WORK/url.b64"

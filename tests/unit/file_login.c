@@ -62,6 +62,38 @@ static void a_key_of_another_passphrase_is_named(void **state)
     EVP_PKEY_free(other);
 }
 
+/* A key under PBES2 whose key derivation nobody offers, as those of the legacy provider are. */
+static void a_cipher_that_is_not_offered_says_nothing_of_the_pin(void **state)
+{
+    static const unsigned char pbkdf2[] = { 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0c };
+    struct fixture *f = *state;
+    void *object;
+    char text[4096];
+    unsigned char *der = NULL;
+    char *name = NULL, *header = NULL;
+    long len = 0;
+    EVP_PKEY *key = fixture_key(HX_P256);
+    fixture_put_key(f, "k.key", key, PIN);
+    BIO *in = BIO_new_mem_buf(text, (int)fixture_get(f, "k.key", text, sizeof text)), *out = BIO_new(BIO_s_mem());
+    assert_true(PEM_read_bio(in, &name, &header, &der, &len));
+    unsigned char *at = memmem(der, (size_t)len, pbkdf2, sizeof pbkdf2);
+    assert_non_null(at);
+    at[sizeof pbkdf2 - 1] = 0x7f;
+    assert_true(PEM_write_bio(out, name, "", der, len) > 0);
+    char *pem;
+    long pem_len = BIO_get_mem_data(out, &pem);
+    fixture_put(f, "k.key", 0600, pem, (size_t)pem_len);
+    assert_int_equal(login(f, PIN), 0);
+    assert_int_equal(fixture_load(f, HX_PRIVATE_KEY, "k.key", &object), HX_E_UNSUPPORTED);
+    assert_true(plugin_host_said(&f->host, "openssl pkcs8 -topk8"));
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    BIO_free(in);
+    BIO_free(out);
+    EVP_PKEY_free(key);
+}
+
 static void a_certificate_tells_what_an_encrypted_key_is(void **state)
 {
     struct fixture *f = *state;
@@ -197,6 +229,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(an_encrypted_key_wants_a_login),
+        T(a_cipher_that_is_not_offered_says_nothing_of_the_pin),
         T(a_key_of_another_passphrase_is_named),
         T(a_certificate_tells_what_an_encrypted_key_is),
         T(new_keys_are_encrypted_after_login),

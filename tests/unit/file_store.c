@@ -305,10 +305,30 @@ static void a_lookup_by_kind_and_label_reads_no_other_file(void **state)
     plugin_objects_free(&all);
 }
 
+/* Such a file is no good, but what is in it is not a certificate's to destroy. */
+static void a_certificate_never_replaces_a_file_of_two_keys(void **state)
+{
+    struct fixture *f = *state;
+    char text[8192], after[8192];
+    unsigned char *der = NULL;
+    EVP_PKEY *key = fixture_key(HX_P256);
+    fixture_put_key(f, "k.key", key, NULL);
+    size_t len = fixture_get(f, "k.key", text, sizeof text / 2);
+    memmove(text + len, text, len);
+    fixture_put(f, "b.pem", 0600, text, 2 * len);
+    size_t der_len = fixture_certificate(key, "b", &der);
+    assert_int_equal(fixture_import(f, HX_CERTIFICATE, "b", HX_REPLACE, der, der_len), 0);
+    assert_true(fixture_has(f, "b.crt"));
+    assert_int_equal(fixture_get(f, "b.pem", after, sizeof after), 2 * len);
+    OPENSSL_free(der);
+    EVP_PKEY_free(key);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
+        T(a_certificate_never_replaces_a_file_of_two_keys),
         T(odd_labels_work),
         T(names_of_others_are_read_too),
         T(wrong_modes_say_what_to_chmod),

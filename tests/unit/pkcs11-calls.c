@@ -249,6 +249,25 @@ static void a_token_that_gives_no_session_at_all_is_busy(void **state)
     assert_null(token);
 }
 
+static void idle_sessions_make_room_for_a_change(void **state)
+{
+    void *token = open_and_login("edge");
+
+    (void)state;
+    shared_key = load_by_label(token, HX_PRIVATE_KEY, "p256");
+    setenv("P11_COUNTER_DELAY_MS", "5", 1);
+    sign_in_threads(THREADS);
+    unsetenv("P11_COUNTER_DELAY_MS");
+    plugin->unload(shared_key);
+    forget_calls();
+    setenv("P11_COUNTER_FAIL", "C_OpenSession:1:0xb1", 1);
+    assert_int_equal(generate(token, HX_P256, 256, "roomy", NULL, 0), 0);
+    unsetenv("P11_COUNTER_FAIL");
+    assert_int_equal(calls("C_CloseSession"), 2); /* the idle one's and the one that made the key */
+    sign_and_verify(token, "roomy", HX_ECDSA, HX_SHA256, 0);
+    plugin->close(token);
+}
+
 /* The core's part is played by hand: close, open, login, find by ref. */
 static void lose_and_reopen(void (*lose)(void))
 {
@@ -366,6 +385,7 @@ int pkcs11_call_tests(void)
         cmocka_unit_test(eight_threads_share_a_key),
         cmocka_unit_test(a_token_without_more_sessions_is_waited_for),
         cmocka_unit_test(a_token_that_gives_no_session_at_all_is_busy),
+        cmocka_unit_test(idle_sessions_make_room_for_a_change),
         cmocka_unit_test(lost_sessions_are_told_and_a_reopened_token_works),
         cmocka_unit_test(sessions_that_are_gone_are_never_closed),
         cmocka_unit_test(four_children_at_once_open_anew_while_a_thread_signs),

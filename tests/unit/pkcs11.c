@@ -258,6 +258,29 @@ static void a_key_that_may_leave_is_not_in_hardware(void **state)
     plugin->close(token);
 }
 
+/* CKR_DEVICE_MEMORY costs the session, and with the only one the login: the private keys are hidden, not gone. */
+static void a_login_that_ended_with_the_last_session_is_asked_for_again(void **state)
+{
+    void *token = open_and_login("edge"), *key;
+    struct hx_object private = { .kind = HX_PRIVATE_KEY };
+    struct plugin_objects objects;
+    struct plugin_bytes out;
+
+    (void)state;
+    assert_int_equal(generate(token, HX_P256, 256, "last", NULL, 0), 0);
+    key = load_by_label(token, HX_PRIVATE_KEY, "last");
+    setenv("P11_COUNTER_FAIL", "C_Sign:1:0x31", 1);
+    assert_refused(sign(key, HX_ECDSA, HX_SHA256, 0, &out), HX_E_FULL, "CKR_DEVICE_MEMORY");
+    unsetenv("P11_COUNTER_FAIL");
+    plugin->unload(key);
+    plugin_objects_init(&objects, &private);
+    assert_refused(plugin->list(token, &objects.list), HX_E_LOGIN, "after login");
+    plugin_objects_free(&objects);
+    assert_int_equal(login(token, TEST_PIN), 0);
+    sign_and_verify(token, "last", HX_ECDSA, HX_SHA256, 0);
+    plugin->close(token);
+}
+
 static void only_certificates_can_be_imported_and_labels_are_taken_once(void **state)
 {
     struct hx_spec key = { .kind = HX_PRIVATE_KEY, .type = HX_P256, .label = "imported" };
@@ -325,6 +348,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_token_that_another_process_is_writing_to_is_asked_again),
         cmocka_unit_test(a_listing_is_sorted_by_kind_label_and_id),
         cmocka_unit_test(a_key_that_may_leave_is_not_in_hardware),
+        cmocka_unit_test(a_login_that_ended_with_the_last_session_is_asked_for_again),
         cmocka_unit_test(only_certificates_can_be_imported_and_labels_are_taken_once),
     };
 
