@@ -15,6 +15,7 @@ struct plugin {
     pthread_mutex_t mutex; /* held during every call into a plugin that is not HX_THREADSAFE */
     pthread_mutex_t fork_mutex;
     atomic_bool forked_owed; /* in a child: forked() must run before anything else */
+    atomic_bool watched; /* table.c: our fork handlers stand behind the plugin's */
 };
 
 /* name: a word, looked up in the plugin directory, or a path with a slash. */

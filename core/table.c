@@ -53,8 +53,14 @@ static void quieten(void)
         token->quiet = !plugin_inside() && !pthread_rwlock_timedwrlock(&token->lock, &deadline);
 }
 
+/* Our handlers are registered again behind those of each plugin, so that they run before them: a plugin that waits for
+ * its own calls to end must not keep out the one that we wait for.  Only the outermost does the work. */
+static _Thread_local unsigned forking;
+
 static void before_fork(void)
 {
+    if (forking++)
+        return;
     context_fork_prepare();
     pthread_mutex_lock(&mutex);
     quieten();
@@ -62,7 +68,7 @@ static void before_fork(void)
         pthread_mutex_lock(&token->brief_mutex);
 }
 
-static void after_fork(void)
+static void let_go(void)
 {
     for (struct token *token = list; token; token = token->next) {
         pthread_mutex_unlock(&token->brief_mutex);
@@ -73,9 +79,17 @@ static void after_fork(void)
     context_fork_done();
 }
 
+static void after_fork(void)
+{
+    if (!--forking)
+        let_go();
+}
+
 static void after_fork_in_child(void)
 {
-    after_fork();
+    if (--forking)
+        return;
+    let_go();
     pthread_mutex_init(&mutex, NULL);
     for (struct token *token = list; token; token = token->next) {
         init_locks(token);
@@ -98,8 +112,15 @@ static void at_exit(void)
     pthread_mutex_unlock(&mutex);
 }
 
+static void register_fork(void)
+{
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
 void table_opened(struct token *token)
 {
+    if (!atomic_exchange(&token->host->plugin->watched, true))
+        register_fork();
     if (!token->watched)
         atexit(at_exit);
     token->watched = true;
@@ -107,7 +128,7 @@ void table_opened(struct token *token)
 
 static void register_handlers(void)
 {
-    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+    register_fork();
     atexit(at_exit);
 }
 

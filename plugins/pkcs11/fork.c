@@ -16,7 +16,7 @@
 static pthread_rwlock_t gate;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local unsigned depth;
-static bool held; /* by the thread that forks, between prepare() and parent() */
+static _Thread_local bool held; /* by this thread, which forks, between prepare() and parent() */
 static atomic_uint generation;
 static pid_t owner;
 
