@@ -8,6 +8,11 @@
 [ -x /usr/sbin/nginx ] || skip "nginx is not installed"
 command -v python3 >/dev/null || skip "python3 is not installed"
 
+# Nobody may have no way into the checkout: the tool runs from a copy.
+cp -a "$PREFIX" "$WORK/prefix"
+export PATH=$WORK/prefix/bin:$PATH LD_LIBRARY_PATH=$WORK/prefix${LIBDIR#"$PREFIX"}
+export HSMUX_PLUGINS=$WORK/prefix${PLUGINDIR#"$PREFIX"}
+
 make_ca
 file_ini soft
 make_credential soft server
