@@ -28,7 +28,7 @@ struct config {
 };
 
 /* path NULL: $HSMUX_CONF through secure_getenv, else the built-in path, which alone may be missing.
- * Checks what the core itself understands; a token's own options are its plugin's to know (plugin_check_options). */
+ * Checks what the core itself understands; a token's own options are its plugin's to know (host_new). */
 int config_read(const char *path, struct config **ret);
 void config_free(struct config *);
 

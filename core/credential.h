@@ -15,7 +15,7 @@ struct credential {
 
 void credential_free(struct credential *);
 
-/* The credential of that name; "": the device's, chosen by the rules and kept until it is not found any more. */
+/* The credential of that name; "": the device's, chosen by the rules, anew each time. */
 int credential_find(struct hx *, const char *name, struct credential **ret);
 
 /* Its key. */

@@ -39,7 +39,7 @@ bool plugin_inside(void);
 /* The option of that name in the plugin's table, or NULL. */
 const struct hx_option *plugin_option(const struct plugin *, const char *name);
 
-/* fork.c calls this. */
+/* table.c calls this, in a child. */
 void plugin_fork_child(void);
 
 #endif

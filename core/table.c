@@ -2,9 +2,10 @@
 /*
  * The process-wide table of tokens, and what happens to it when the process forks or ends.
  *
- * Before a fork we wait, for a moment, until no thread is inside a plugin: the locks within a vendor's library cannot
- * be mended in the child.  In the child every lock of ours is made anew, since its holder may not exist there, and
- * every token counts as not open: what the parent opened is left alone.
+ * Before a fork we wait, for a moment, until no thread is in a call on a token: the locks within a vendor's library
+ * cannot be mended in the child.  Scans, and the closing of a token that nobody uses any more, are not waited for.  In
+ * the child every lock of ours is made anew, since its holder may not exist there, and every token counts as not open:
+ * what the parent opened is left alone.
  */
 #include "context.h"
 #include "error.h"
@@ -39,7 +40,7 @@ static void init_locks(struct token *token)
     pthread_mutex_init(&token->brief_mutex, NULL);
 }
 
-/* Waits until no thread is inside a plugin, and keeps them out; with the mutex held. */
+/* Waits until no thread is in a call on a token, and keeps them out; with the mutex held. */
 static void quieten(void)
 {
     struct timespec deadline;
