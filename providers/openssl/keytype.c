@@ -58,7 +58,16 @@ static void *decode_ed25519(void *provider)
 
 static const char *operation_of(const struct keytype *type, int operation)
 {
-    return operation == OSSL_OP_SIGNATURE ? type->signature : NULL;
+    switch (operation) {
+    case OSSL_OP_SIGNATURE:
+        return type->signature;
+    case OSSL_OP_ASYM_CIPHER:
+        return type->cipher;
+    case OSSL_OP_KEYEXCH:
+        return type->exchange;
+    default:
+        return NULL;
+    }
 }
 
 static const char *operation_rsa(int operation)
@@ -98,6 +107,7 @@ const struct keytype keytypes[KEYTYPES] = {
         .names = "RSA:rsaEncryption:1.2.840.113549.1.1.1",
         .signature = "RSA",
         .signatures = "RSA:rsaEncryption:1.2.840.113549.1.1.1",
+        .cipher = "RSA",
         .description = "RSA key in a token",
         .nid = NID_rsaEncryption,
         .scheme = HX_RSA_PKCS1,
@@ -113,6 +123,7 @@ const struct keytype keytypes[KEYTYPES] = {
         .names = "EC:id-ecPublicKey:1.2.840.10045.2.1",
         .signature = "ECDSA",
         .signatures = "ECDSA",
+        .exchange = "ECDH",
         .description = "elliptic curve key in a token",
         .nid = NID_X9_62_id_ecPublicKey,
         .scheme = HX_ECDSA,

@@ -18,6 +18,8 @@ struct keytype {
     const char *names; /* as the default provider has them, so that one name means one thing */
     const char *signature; /* the first of signatures */
     const char *signatures;
+    const char *cipher; /* its asymmetric cipher; NULL: it cannot decrypt */
+    const char *exchange; /* its key agreement; NULL: none */
     const char *description;
     int nid; /* of the algorithm in SubjectPublicKeyInfo */
     uint32_t scheme; /* enum hx_scheme, unless padding says otherwise */

@@ -17,6 +17,7 @@ static void teardown(void *ctx)
     tables_free(provider->tables);
     free(provider->upcalls);
     free(provider->config);
+    free(provider->random_token);
     free(provider->bad_setting);
     free(provider);
 }
@@ -30,8 +31,7 @@ hx *provider_hx(struct provider *provider)
     if (context)
         return context;
     if (provider->bad_setting) {
-        error_raise(provider, HX_E_CONFIG, __func__, "openssl.cnf: 'pkcs11-uri = %s': say yes or no",
-                    provider->bad_setting);
+        error_raise(provider, HX_E_CONFIG, __func__, "openssl.cnf: '%s': say yes or no", provider->bad_setting);
         return NULL;
     }
     result = hx_new(provider->config, &made);
@@ -123,24 +123,40 @@ static OSSL_FUNC_core_get_params_fn *take_upcalls(struct provider *provider, con
     return get;
 }
 
+static bool is_yes(struct provider *provider, const char *name, const char *value)
+{
+    bool yes = value && !strcasecmp(value, "yes");
+
+    if (value && !yes && strcasecmp(value, "no") && !provider->bad_setting &&
+        asprintf(&provider->bad_setting, "%s = %s", name, value) < 0)
+        provider->bad_setting = NULL;
+    return yes;
+}
+
+static bool copy_text(const char *text, char **ret)
+{
+    *ret = text ? strdup(text) : NULL;
+    return !text || *ret;
+}
+
 /* The settings of our section in openssl.cnf.  A bad one must not keep us from being loaded, since programs take that
  * for a broken OpenSSL: it is said when a key of ours is wanted. */
-static int read_settings(struct provider *provider, OSSL_FUNC_core_get_params_fn *get)
+static bool read_settings(struct provider *provider, OSSL_FUNC_core_get_params_fn *get)
 {
-    char *config = NULL, *pkcs11 = NULL;
+    char *config = NULL, *pkcs11 = NULL, *decrypt = NULL, *random = NULL;
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_ptr("config", &config, 0),
         OSSL_PARAM_construct_utf8_ptr("pkcs11-uri", &pkcs11, 0),
+        OSSL_PARAM_construct_utf8_ptr("allow-rsa-pkcs1-decrypt", &decrypt, 0),
+        OSSL_PARAM_construct_utf8_ptr("random-token", &random, 0),
         OSSL_PARAM_construct_end(),
     };
 
     if (!get || !get(provider->core, params))
-        return 1;
-    provider->pkcs11_uri = pkcs11 && !strcasecmp(pkcs11, "yes");
-    if (pkcs11 && !provider->pkcs11_uri && strcasecmp(pkcs11, "no"))
-        provider->bad_setting = strdup(pkcs11);
-    provider->config = config ? strdup(config) : NULL;
-    return !config || provider->config;
+        return true;
+    provider->pkcs11_uri = is_yes(provider, "pkcs11-uri", pkcs11);
+    provider->rsa_pkcs1_decrypt = is_yes(provider, "allow-rsa-pkcs1-decrypt", decrypt);
+    return copy_text(config, &provider->config) && copy_text(random, &provider->random_token);
 }
 
 int hsmux_provider_init(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **ret)

@@ -25,7 +25,9 @@ struct provider {
     OSSL_FUNC_core_vset_error_fn *vset_error;
     char *config; /* path of hsmux.conf; NULL: where the core looks by itself */
     bool pkcs11_uri;
-    char *bad_setting; /* a value of pkcs11-uri that is neither yes nor no */
+    bool rsa_pkcs1_decrypt; /* allowed to decrypt with PKCS#1 v1.5 padding */
+    char *random_token; /* its random numbers are offered; NULL: none are */
+    char *bad_setting; /* one that is neither yes nor no, "NAME = VALUE" */
     _Atomic(hx *) hx;
     _Atomic(struct software *) software;
     struct tables *tables;

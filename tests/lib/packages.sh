@@ -6,8 +6,10 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build libssl-dev libinih-de
 packages_pkcs11=(libp11-dev libp11-kit-dev)
 packages_quickstart=(openssl curl)
 packages_softhsm=(softhsm2)
-packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppcheck libcmocka-dev man-db nginx-light nodejs
-    procps python3 util-linux valgrind)
+packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppcheck libcmocka-dev man-db procps util-linux
+    valgrind systemd debhelper debootstrap fakeroot)
+# The programs that must take our keys.
+packages_clients=(haproxy mosquitto mosquitto-clients nginx-light nodejs openvpn postgresql python3 stunnel4)
 
 packages_missing() {
     local package
