@@ -31,6 +31,20 @@ static int verdict(int result, char **ret, const char *fmt, ...)
     return result;
 }
 
+/* The dynamic loader's words come first in the queue; what follows them has none. */
+static const char *first_error(void)
+{
+    const char *text = NULL;
+    unsigned long error;
+    int flags = 0;
+
+    error = ERR_peek_error_all(NULL, NULL, NULL, &text, &flags);
+    if (text && *text && flags & ERR_TXT_STRING)
+        return text;
+    text = ERR_reason_error_string(error);
+    return text ? text : "OpenSSL gives no reason";
+}
+
 /* OpenSSL takes a module without a slash from its modules directory. */
 static int check_module(const char *module, char **ret_text)
 {
@@ -53,8 +67,7 @@ static int check_module(const char *module, char **ret_text)
     if (provider)
         verdict(0, ret_text, "hsmux is active, after default (module '%s')", module);
     else
-        verdict(HX_E_CONFIG, ret_text, "hsmux is active, but its module '%s' does not load: %s", module,
-                ERR_reason_error_string(ERR_peek_last_error()));
+        verdict(HX_E_CONFIG, ret_text, "hsmux is active, but its module '%s' does not load: %s", module, first_error());
     OSSL_PROVIDER_unload(provider);
     OSSL_LIB_CTX_free(context);
     return provider ? 0 : HX_E_CONFIG;
