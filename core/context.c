@@ -3,6 +3,7 @@
 #include "context.h"
 
 #include "error.h"
+#include "log.h"
 #include "login.h"
 
 #include <string.h>
@@ -158,7 +159,7 @@ int hx_new(const char *path, struct hx **ret)
     if ((result = login_prepare()) || (result = config_read(path, &ctx->config)) ||
         (result = add_all_configured(ctx))) {
         destroy(ctx);
-        return result;
+        return log_is_taken() ? result : log_unreachable(result); /* who takes the log says himself what fails */
     }
     pthread_mutex_lock(&all_mutex);
     ctx->next = all;

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private operations: check what is asked, let the token do it, verify the first signature of each kind. */
+/* Private operations: check what is asked, let the token do it, verify the first signature of each kind; where the
+ * token cannot pad, or pads otherwise than asked, pad for it. */
 #include "encode.h"
 #include "error.h"
 #include "key.h"
+#include "log.h"
+#include "rsapad.h"
 
+/* What is asked of a token; opening is told by run(). */
 struct operation {
     struct hx_key *key;
+    struct token *token;
     hx_op *op;
+    const char *what;
     const struct hx_alg *alg;
     const void *in;
     size_t in_len;
+    unsigned opening;
+    bool reached; /* the token has the key, and was asked */
     struct sink out;
 };
+
+static size_t width_of(const struct hx_key *key)
+{
+    return key_width(key->object.info.type, key->object.info.bits);
+}
 
 static int step(struct token *token, void *arg)
 {
@@ -21,26 +34,33 @@ static int step(struct token *token, void *arg)
 
     if (result)
         return result;
+    operation->opening = kinds_opening(&operation->key->kinds);
+    operation->reached = true;
     bytes_reset(&operation->out.bytes);
     return operation->op(object, operation->alg, operation->in, operation->in_len, &operation->out.api);
 }
 
-static int run(struct hx_key *key, struct token *token, hx_op *op, const char *what, const struct hx_alg *alg,
-               const void *in, size_t in_len, struct hx_bytes *ret)
+static int run(struct operation *operation, struct hx_bytes *ret)
 {
-    struct operation operation = { .key = key, .op = op, .alg = alg, .in = in, .in_len = in_len };
+    struct hx_key *key = operation->key;
+    const char *name = token_name(operation->token);
+    size_t width = width_of(key);
     int result;
 
-    if (!op)
-        return hx_error(HX_E_UNSUPPORTED, "token '%s': plugin '%s' cannot %s", token_name(token),
-                        token_table(token)->name, what);
-    sink_init(&operation.out);
-    result = token_call(key->hx, token, step, &operation, 0);
+    if (!operation->op)
+        return hx_error(HX_E_UNSUPPORTED, "token '%s': plugin '%s' cannot %s", name,
+                        token_table(operation->token)->name, operation->what);
+    sink_init(&operation->out);
+    result = token_call(key->hx, operation->token, step, operation, 0);
+    /* Some tokens cut a number's leading zeroes; a plaintext is no number. */
+    if (!result && key->object.info.type == HX_RSA && operation->alg->scheme != HX_RSA_OAEP && width)
+        result = number_widen(&operation->out.bytes, width);
     if (result) {
-        sink_free(&operation.out);
-        return hx_error_in(result, "token '%s': %s", token_name(token), what);
+        sink_free(&operation->out);
+        hx_error_in(result, "token '%s': %s", name, operation->what);
+        return operation->reached ? result : log_unreachable(result);
     }
-    bytes_move(ret, &operation.out.bytes);
+    bytes_move(ret, &operation->out.bytes);
     return HX_OK;
 }
 
@@ -74,6 +94,20 @@ static bool is_digest(const struct hx_alg *alg)
     return alg->scheme == HX_RSA_PKCS1 || alg->scheme == HX_RSA_PSS || alg->scheme == HX_ECDSA;
 }
 
+/* Of RSA: what has to be as wide as the modulus, and what has to fit into it (RFC 8017 §9.1.1: into a bit less). */
+static int check_width(const struct hx_key *key, const struct hx_alg *alg, size_t in_len)
+{
+    size_t width = width_of(key), room = ((size_t)key->object.info.bits + 6) / 8, hash = hash_size(alg->hash);
+
+    if ((alg->scheme == HX_RSA_RAW || alg->scheme == HX_RSA_OAEP) && in_len != width)
+        return hx_error(HX_E_INVALID, "'%s': the %s has %zu bytes, where the key has %zu", key->address,
+                        alg->scheme == HX_RSA_OAEP ? "ciphertext" : "input", in_len, width);
+    if (alg->scheme == HX_RSA_PSS && (room < hash + 2 || alg->salt_len > room - hash - 2))
+        return hx_error(HX_E_INVALID, "'%s': a salt of %u bytes is too long for a key of %u bits", key->address,
+                        (unsigned)alg->salt_len, (unsigned)key->object.info.bits);
+    return HX_OK;
+}
+
 static int check(const struct hx_key *key, const struct hx_alg *alg, size_t in_len, bool signs)
 {
     const struct hx_object *info = &key->object.info;
@@ -95,122 +129,218 @@ static int check(const struct hx_key *key, const struct hx_alg *alg, size_t in_l
     if (is_digest(alg) && alg->hash && in_len != hash_size(alg->hash))
         return hx_error(HX_E_INVALID, "'%s': the digest has %zu bytes, not %zu", key->address, in_len,
                         hash_size(alg->hash));
+    return info->type == HX_RSA && info->bits ? check_width(key, alg, in_len) : HX_OK;
+}
+
+/* The public key of some is unknown: nothing can be verified then, and the token's word is taken for the salt too. */
+static int verify_first(const struct operation *asked, enum padder padder, unsigned opening, const struct hx_bytes *sig,
+                        int *ret_salt)
+{
+    struct hx_key *key = asked->key;
+    const struct hx_alg *alg = asked->alg;
+    int result;
+
+    if (!key->spki.len || alg->scheme == HX_RSA_RAW || alg->scheme == HX_HMAC ||
+        kinds_known(&key->kinds, alg, padder, opening))
+        return HX_OK;
+    result =
+        encode_verify_salt(key->spki.data, key->spki.len, alg, asked->in, asked->in_len, sig->data, sig->len, ret_salt);
+    if (result)
+        return hx_error_in(result, "token '%s': '%s'", token_name(asked->token), key->address);
+    kinds_note(&key->kinds, alg, padder, opening);
     return HX_OK;
 }
 
-/* One number for each kind of signature; never 0. */
-static uint64_t kind_of(const struct hx_alg *alg)
-{
-    uint32_t mgf = alg->mgf_hash ? alg->mgf_hash : alg->hash;
+/* One way to do what is asked; *ret_cannot, always set, says whether it failed for that the token has no such way. */
+typedef int way(struct operation *asked, struct hx_bytes *ret, bool *ret_cannot);
 
-    return (uint64_t)alg->scheme | (uint64_t)(alg->hash & 0xff) << 8 | (uint64_t)(mgf & 0xff) << 16 |
-           (uint64_t)alg->salt_len << 32;
+static int sign_by_token(struct operation *asked, struct hx_bytes *ret, bool *ret_cannot)
+{
+    AUTO_BYTES struct hx_bytes raw = { 0 };
+    AUTO_BYTES struct hx_bytes sig = { 0 };
+    int salt = -1, result = run(asked, &raw);
+
+    *ret_cannot = result == HX_E_UNSUPPORTED && asked->op;
+    if (result)
+        return result;
+    if (asked->alg->scheme != HX_ECDSA)
+        bytes_move(&sig, &raw);
+    else if ((result = raw.len == 2 * width_of(asked->key)
+                           ? encode_ecdsa(raw.data, raw.len, &sig)
+                           : hx_error(HX_E_DEVICE, "its signature has %zu bytes", raw.len)))
+        return hx_error_in(result, "token '%s': sign", token_name(asked->token));
+    result = verify_first(asked, BY_TOKEN, asked->opening, &sig, &salt);
+    *ret_cannot = salt >= 0; /* what fits with no salt at all is no signature, and never mended */
+    if (!result)
+        bytes_move(ret, &sig);
+    return result;
 }
 
-static bool was_verified(struct hx_key *key, uint64_t kind)
+static int pss_by_core(struct operation *asked, struct hx_bytes *ret, bool *ret_cannot)
 {
-    for (size_t i = 0; i < sizeof key->verified / sizeof *key->verified; i++)
-        if (atomic_load_explicit(&key->verified[i], memory_order_relaxed) == kind)
-            return true;
-    return false;
+    AUTO_BYTES struct hx_bytes block = { 0 };
+    AUTO_BYTES struct hx_bytes sig = { 0 };
+    const struct hx_alg raw = { .scheme = HX_RSA_RAW };
+    struct operation operation = {
+        .key = asked->key, .token = asked->token, .op = asked->op, .what = asked->what, .alg = &raw
+    };
+    int result = check(asked->key, &raw, width_of(asked->key), true), salt;
+
+    *ret_cannot = result == HX_E_UNSUPPORTED; /* a key that is made for another scheme alone */
+    if (result)
+        return result;
+    if ((result = pss_encode(asked->key->object.info.bits, asked->alg, asked->in, &block)))
+        return hx_error_in(result, "'%s'", asked->key->address);
+    operation.in = block.data;
+    operation.in_len = block.len;
+    result = run(&operation, &sig);
+    *ret_cannot = result == HX_E_UNSUPPORTED;
+    if (result || (result = verify_first(asked, BY_CORE, operation.opening, &sig, &salt)))
+        return result;
+    bytes_move(ret, &sig);
+    return HX_OK;
 }
 
-static void note_verified(struct hx_key *key, uint64_t kind)
+static int oaep_by_token(struct operation *asked, struct hx_bytes *ret, bool *ret_cannot)
 {
-    for (size_t i = 0; i < sizeof key->verified / sizeof *key->verified; i++) {
-        uint64_t none = 0;
+    int result = run(asked, ret);
 
-        if (atomic_compare_exchange_strong(&key->verified[i], &none, kind) || none == kind)
-            return;
-    }
+    *ret_cannot = result == HX_E_UNSUPPORTED && asked->op;
+    return result;
 }
 
-void key_forget_verified(struct hx_key *key)
+static int oaep_by_core(struct operation *asked, struct hx_bytes *ret, bool *ret_cannot)
 {
-    for (size_t i = 0; i < sizeof key->verified / sizeof *key->verified; i++)
-        atomic_store(&key->verified[i], 0);
+    AUTO_BYTES struct hx_bytes block = { 0 };
+    const struct hx_alg raw = { .scheme = HX_RSA_RAW };
+    struct operation operation = { .key = asked->key,
+                                   .token = asked->token,
+                                   .op = asked->op,
+                                   .what = asked->what,
+                                   .alg = &raw,
+                                   .in = asked->in,
+                                   .in_len = asked->in_len };
+    int result = check(asked->key, &raw, asked->in_len, false);
+
+    *ret_cannot = result == HX_E_UNSUPPORTED;
+    if (result)
+        return result;
+    result = run(&operation, &block);
+    *ret_cannot = result == HX_E_UNSUPPORTED;
+    if (result)
+        return result;
+    kinds_note(&asked->key->kinds, asked->alg, BY_CORE, operation.opening);
+    if ((result = number_widen(&block, asked->in_len)) ||
+        (result = oaep_decode(asked->alg, block.data, block.len, ret)))
+        return hx_error_in(result, "token '%s': decrypt", token_name(asked->token));
+    return HX_OK;
 }
 
-static int verify_first(struct hx_key *key, const struct hx_alg *alg, const void *in, size_t in_len,
-                        const struct hx_bytes *sig)
+/* The token shall pad if it can; what it was found unable to is not asked of it again.  What is remembered may be of
+ * the token before this one, or of our parent's: then the core pads on, or, where that fails, the token is asked anew.
+ */
+static int with_padding(struct operation *asked, way *by_token, way *by_core, const char *instead, struct hx_bytes *ret)
 {
-    uint64_t kind = kind_of(alg);
+    struct kinds *kinds = &asked->key->kinds;
+    char why[768];
+    bool cannot;
     int result;
 
-    if (!key->spki.len || alg->scheme == HX_RSA_RAW || alg->scheme == HX_HMAC || was_verified(key, kind))
-        return HX_OK;
-    result = encode_verify(key->spki.data, key->spki.len, alg, in, in_len, sig->data, sig->len);
+    if (kinds_known(kinds, asked->alg, BY_CORE, kinds_opening(kinds))) {
+        result = by_core(asked, ret, &cannot);
+        if (!cannot)
+            return result;
+    }
+    result = by_token(asked, ret, &cannot);
+    if (!cannot)
+        return result;
+    snprintf(why, sizeof why, "%s", hx_last_error());
+    result = by_core(asked, ret, &cannot);
+    if (cannot)
+        return hx_error(HX_E_UNSUPPORTED, "%s; nor can it do raw RSA, for hsmux to pad in its place: %s", why, instead);
     if (!result)
-        note_verified(key, kind);
+        hx_log(LOG_INFO, "%s; hsmux pads in its place", why);
     return result;
 }
 
 int hx_sign(struct hx_key *key, const struct hx_alg *alg, const void *in, size_t in_len, struct hx_bytes *ret)
 {
-    AUTO_BYTES struct hx_bytes raw = { 0 };
-    AUTO_BYTES struct hx_bytes sig = { 0 };
-    struct token *token;
-    size_t width = key_width(key->object.info.type, key->object.info.bits);
-    size_t used = alg->scheme == HX_ECDSA && in_len > width ? width : in_len; /* FIPS 186-4 §6.4: the leftmost bits */
+    struct operation asked = { .key = key, .what = "sign", .alg = alg, .in = in, .in_len = in_len };
+    size_t width = width_of(key);
+    bool cannot;
     int result;
 
-    if ((result = check(key, alg, in_len, true)) || (result = key_token(key, &token)) ||
-        (result = run(key, token, token_table(token)->sign, "sign", alg, in, used, &raw)))
+    if ((result = check(key, alg, in_len, true)) || (result = key_token(key, &asked.token)))
         return result;
-    if (alg->scheme != HX_ECDSA)
-        bytes_move(&sig, &raw);
-    else if ((result = raw.len == 2 * width ? encode_ecdsa(raw.data, raw.len, &sig)
-                                            : hx_error(HX_E_DEVICE, "its signature has %zu bytes", raw.len)))
-        return hx_error_in(result, "token '%s': sign", token_name(token));
-    if ((result = verify_first(key, alg, in, used, &sig)))
-        return hx_error_in(result, "token '%s': '%s'", token_name(token), key->address);
-    bytes_move(ret, &sig);
-    return HX_OK;
+    asked.op = token_table(asked.token)->sign;
+    if (alg->scheme == HX_ECDSA && in_len > width)
+        asked.in_len = width; /* FIPS 186-4 §6.4: the leftmost bits */
+    if (alg->scheme != HX_RSA_PSS)
+        return sign_by_token(&asked, ret, &cannot);
+    return with_padding(&asked, sign_by_token, pss_by_core,
+                        "TLS 1.3 wants a P-256 key then, TLS 1.2 `SignatureAlgorithms = RSA+SHA256`", ret);
 }
 
 int hx_decrypt(struct hx_key *key, const struct hx_alg *alg, const void *in, size_t in_len, struct hx_bytes *ret)
 {
-    struct token *token;
+    struct operation asked = { .key = key, .what = "decrypt", .alg = alg, .in = in, .in_len = in_len };
     int result;
 
-    if ((result = check(key, alg, in_len, false)) || (result = key_token(key, &token)))
+    if ((result = check(key, alg, in_len, false)) || (result = key_token(key, &asked.token)))
         return result;
-    return run(key, token, token_table(token)->decrypt, "decrypt", alg, in, in_len, ret);
+    asked.op = token_table(asked.token)->decrypt;
+    if (alg->scheme != HX_RSA_OAEP)
+        return run(&asked, ret);
+    return with_padding(&asked, oaep_by_token, oaep_by_core,
+                        "have it encrypted with SHA-1 and no label, which most tokens know", ret);
 }
 
 int hx_derive(struct hx_key *key, const struct hx_alg *alg, const void *in, size_t in_len, struct hx_bytes *ret)
 {
-    struct token *token;
-    size_t width = key_width(key->object.info.type, key->object.info.bits);
+    struct operation asked = { .key = key, .what = "derive", .alg = alg, .in = in, .in_len = in_len };
+    size_t width = width_of(key);
     int result;
 
-    if ((result = check(key, alg, in_len, false)) || (result = key_token(key, &token)))
+    if ((result = check(key, alg, in_len, false)) || (result = key_token(key, &asked.token)))
         return result;
     if (in_len != 2 * width + 1)
         return hx_error(HX_E_INVALID, "'%s': the peer's point has %zu bytes, not %zu", key->address, in_len,
                         2 * width + 1);
-    return run(key, token, token_table(token)->derive, "derive", alg, in, in_len, ret);
+    asked.op = token_table(asked.token)->derive;
+    return run(&asked, ret);
+}
+
+/* A key that is made for one scheme or hash alone is tried with these. */
+static struct hx_alg proof_alg(const struct hx_object *info)
+{
+    struct hx_alg alg = { .scheme = info->scheme, .hash = info->hash ? info->hash : HX_SHA256 };
+
+    if (!alg.scheme)
+        alg.scheme = info->type == HX_RSA ? HX_RSA_PKCS1 : info->type == HX_ED25519 ? HX_EDDSA : HX_ECDSA;
+    if (alg.scheme == HX_EDDSA)
+        alg.hash = 0;
+    if (alg.scheme == HX_RSA_PSS)
+        alg.salt_len = (uint32_t)hash_size(alg.hash);
+    return alg;
 }
 
 int key_prove_public(struct hx_key *key, const void *spki, size_t len)
 {
-    static const unsigned char digest[32] = "hsmux: whose public key is this?";
+    static const unsigned char digest[64] = "hsmux: whose public key is this?  The one that verifies this sig";
     AUTO_BYTES struct hx_bytes sig = { 0 };
+    const struct hx_alg alg = proof_alg(&key->object.info);
+    size_t digest_len = alg.hash ? hash_size(alg.hash) : sizeof digest;
     struct hx_object claimed = { 0 };
-    struct hx_alg alg = { .hash = HX_SHA256 };
-    uint32_t type = key->object.info.type;
-    int result;
+    int result, salt = -1;
 
     if ((result = decode_spki(spki, len, &claimed)))
         return result;
-    if (claimed.type != type)
+    if (claimed.type != key->object.info.type)
         return hx_error(HX_E_NOT_FOUND, "another type of key");
-    alg.scheme = type == HX_RSA ? HX_RSA_PKCS1 : type == HX_ED25519 ? HX_EDDSA : HX_ECDSA;
-    if (type == HX_ED25519)
-        alg.hash = 0;
-    if ((result = hx_sign(key, &alg, digest, sizeof digest, &sig)))
+    if ((result = hx_sign(key, &alg, digest, digest_len, &sig)))
         return result;
-    if (encode_verify(spki, len, &alg, digest, sizeof digest, sig.data, sig.len))
+    /* Another salt than asked for proves the key as well; the first signature for an application will be looked at. */
+    if (encode_verify_salt(spki, len, &alg, digest, digest_len, sig.data, sig.len, &salt) && salt < 0)
         return hx_error(HX_E_NOT_FOUND, "'%s' has another public key", key->address);
     return bytes_append(&key->spki, spki, len);
 }

@@ -24,6 +24,9 @@ int encode_ecdsa(const void *rs, size_t len, struct hx_bytes *ret);
  * 0: good; HX_E_DEVICE: bad.  PSS is checked with exactly alg's salt length. */
 int encode_verify(const void *spki, size_t spki_len, const struct hx_alg *alg, const void *in, size_t in_len,
                   const void *sig, size_t sig_len);
+/* The same, of a PSS signature; when it is bad, *ret_salt says which length of salt it is good with, -1: with none. */
+int encode_verify_salt(const void *spki, size_t spki_len, const struct hx_alg *alg, const void *in, size_t in_len,
+                       const void *sig, size_t sig_len, int *ret_salt);
 
 /* The length in bytes of a hash's digest; 0 for an unknown hash. */
 size_t hash_size(uint32_t hash);

@@ -5,6 +5,7 @@
 #include "credential.h"
 #include "encode.h"
 #include "error.h"
+#include "log.h"
 
 #include <string.h>
 
@@ -109,10 +110,8 @@ static int bind_public(struct token *token, struct hx_key *key, void *object, co
     if (info->kind != HX_PRIVATE_KEY)
         return HX_OK;
     result = object_spki_now(token, object, info, &spki);
-    if (result == HX_E_UNSUPPORTED || result == HX_E_NOT_FOUND) {
-        key_forget_verified(key); /* the first signature is verified against the reference's */
-        return HX_OK;
-    }
+    if (result == HX_E_UNSUPPORTED || result == HX_E_NOT_FOUND)
+        return HX_OK; /* the first signature is verified against the reference's */
     if (result)
         return result;
     if (key->spki.len && !bytes_equal(spki.data, spki.len, key->spki.data, key->spki.len))
@@ -153,6 +152,7 @@ static int load(struct token *token, void *arg, void **ret_object)
         key->object = info;
         info = (struct object){ 0 };
     }
+    kinds_forget(&key->kinds); /* the same key on another token may be signed with otherwise */
     *ret_object = object;
     return HX_OK;
 }
@@ -306,8 +306,10 @@ int hx_key_from_reference(struct hx *ctx, const void *der, size_t len, struct hx
         (result = address_parse((char *)address.data, &parsed)))
         return hx_error_in(result, "key reference");
     if (parsed.credential || !spki.len)
-        return from_credential(ctx, (char *)address.data, &spki, ret);
-    return from_address(ctx, (char *)address.data, &spki, ret);
+        result = from_credential(ctx, (char *)address.data, &spki, ret);
+    else
+        result = from_address(ctx, (char *)address.data, &spki, ret);
+    return result ? log_unreachable(result) : HX_OK;
 }
 
 static int make_reference(const char *address, const struct hx_bytes *spki, struct hx_bytes *ret)

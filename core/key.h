@@ -3,6 +3,7 @@
 #ifndef KEY_H
 #define KEY_H
 
+#include "kinds.h"
 #include "object.h"
 
 struct hx_key {
@@ -15,7 +16,7 @@ struct hx_key {
     struct hx_bytes spki; /* empty: the token does not tell, and no certificate did */
     struct hx_bytes ref; /* under the token's load_mutex */
     _Atomic(struct loaded *) loaded;
-    _Atomic uint64_t verified[8]; /* the kinds of signature that were found good once */
+    struct kinds kinds;
 };
 
 /* The key that object_find() or a list gave. */
@@ -26,9 +27,6 @@ int key_object_now(struct token *, struct hx_key *, void **ret_object);
 
 /* The key's token, found if need be; lives as long as the key. */
 int key_token(struct hx_key *, struct token **ret);
-
-/* What the token has under this name now may be another key: the next signature of each kind is verified again. */
-void key_forget_verified(struct hx_key *);
 
 /* Is this the public key of that private key, which cannot tell it?  A test signature decides; if so, it is kept. */
 int key_prove_public(struct hx_key *, const void *spki, size_t len);

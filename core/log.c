@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines of the process: to the application's function, else to stderr by the priority of $HSMUX_LOG. */
+/* Log lines of the process: to the application's function, else by the priority of $HSMUX_LOG to stderr, or to syslog
+ * where nobody reads stderr. */
 #include "log.h"
+
+#include "error.h"
 
 #include <hsmux/hsmux.h>
 #include <stdatomic.h>
@@ -8,7 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SELDOM_S 60
+#define SELDOM_LINES 16
 
 /* One atomic pointer holds both, so that no line goes to a new function with an old argument.  A replaced sink is
  * never freed: another thread may just be reading it, and there are few. */
@@ -33,6 +43,13 @@ void hx_set_log(hx_log_fn *fn, void *arg)
         ;
 }
 
+bool log_is_taken(void)
+{
+    const struct sink *to = atomic_load(&sink);
+
+    return to && to->fn;
+}
+
 static int chosen_priority(void)
 {
     static const char *const names[] = {
@@ -48,6 +65,29 @@ static int chosen_priority(void)
     return strcasecmp(wish, "none") ? LOG_WARNING : -1;
 }
 
+/* systemd gives its services one. */
+static bool is_local_socket(int fd)
+{
+    int family = 0;
+    socklen_t len = sizeof family;
+
+    return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family == AF_UNIX;
+}
+
+/* A daemon's descriptor 2 may be closed, /dev/null, or by now a connection of its own, which must not get our lines. */
+static bool stderr_is_read(void)
+{
+    struct stat st;
+
+    if (fstat(STDERR_FILENO, &st))
+        return false;
+    if (S_ISCHR(st.st_mode))
+        return st.st_rdev != makedev(1, 3);
+    if (S_ISSOCK(st.st_mode))
+        return is_local_socket(STDERR_FILENO);
+    return S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode);
+}
+
 void hx_vlog(int priority, const char *fmt, va_list args)
 {
     const struct sink *to = atomic_load(&sink);
@@ -61,8 +101,10 @@ void hx_vlog(int priority, const char *fmt, va_list args)
             *c = ' ';
     if (to && to->fn)
         to->fn(to->arg, priority, line);
-    else
+    else if (stderr_is_read())
         dprintf(STDERR_FILENO, "hsmux: %s\n", line); /* one write: lines of several processes do not mix */
+    else
+        syslog(LOG_DAEMON | priority, "hsmux: %s", line);
 }
 
 void hx_log(int priority, const char *fmt, ...)
@@ -72,4 +114,47 @@ void hx_log(int priority, const char *fmt, ...)
     va_start(args, fmt);
     hx_vlog(priority, fmt, args);
     va_end(args);
+}
+
+/* Has the line come within the last minute?  Lines are known by their hashes; two that share a slot drive each other
+ * out, and two threads that come at once may both say theirs. */
+static bool came_lately(const char *line)
+{
+    static struct {
+        atomic_uint_least64_t hash;
+        atomic_llong at;
+    } lines[SELDOM_LINES];
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    struct timespec now;
+    size_t slot;
+
+    for (; *line; line++)
+        hash = (hash ^ (unsigned char)*line) * 1099511628211u;
+    slot = hash % SELDOM_LINES;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (atomic_load(&lines[slot].hash) == hash && atomic_load(&lines[slot].at) + SELDOM_S > now.tv_sec)
+        return true;
+    atomic_store(&lines[slot].at, now.tv_sec);
+    atomic_store(&lines[slot].hash, hash);
+    return false;
+}
+
+void hx_log_seldom(int priority, const char *fmt, ...)
+{
+    char line[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    if (!came_lately(line))
+        hx_log(priority, "%s", line);
+}
+
+int log_unreachable(int result)
+{
+    if (access("/proc/self", F_OK))
+        hx_error(result, "%s (no /proc here: behind a chroot, what the token needs must be in there)", hx_last_error());
+    hx_log_seldom(LOG_WARNING, "user %u: %s", (unsigned)geteuid(), hx_last_error());
+    return result;
 }

@@ -187,6 +187,11 @@ int hx_random(struct hx *ctx, const char *name, void *buf, size_t len)
     return result ? hx_error_in(result, "token '%s': random", token_name(token)) : HX_OK;
 }
 
+int hx_inside(void)
+{
+    return plugin_inside();
+}
+
 static bool can_login(const struct hx_plugin *table)
 {
     return table->login;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PIN_MAX 1024 /* bytes */
 
@@ -52,8 +53,11 @@ int pinfile_read(const char *path, const char *what, struct hx_bytes *ret)
 
     if (fd < 0 && errno == ENOENT)
         return hx_error(HX_E_NOT_FOUND, "no %s '%s'", what, path);
+    if (fd < 0 && errno == EACCES)
+        return hx_error(HX_E_ACCESS, "%s '%s': Permission denied: chgrp it to a group of user %u's and chmod 640 '%s'",
+                        what, path, (unsigned)geteuid(), path);
     if (fd < 0)
-        return hx_error(errno == EACCES ? HX_E_ACCESS : HX_E_CONFIG, "%s '%s': %s", what, path, strerror(errno));
+        return hx_error(HX_E_CONFIG, "%s '%s': %s", what, path, strerror(errno));
     if ((result = trust_secret(fd, path, what)) || (result = read_all(fd, path, &secret)) ||
         (result = trim(&secret, path)))
         return result;

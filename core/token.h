@@ -32,7 +32,7 @@ struct token {
     unsigned generation; /* which opening this is; counts forks too */
     int64_t tried_at; /* when opening was last tried, in ms; 0: never */
     int failure; /* its result, and the reason if it failed */
-    char reason[256];
+    char reason[512];
 
     pthread_mutex_t load_mutex; /* loading objects */
     pthread_mutex_t login_mutex; /* logging in */

@@ -172,12 +172,18 @@ static int check_alg(uint32_t type, const struct hx_alg *alg, size_t in_len)
     return HX_OK;
 }
 
-/* The length of salt that a signature which is good but for that was made with; or NO_SALT. */
+/* The length of salt that a signature which is good but for that was made with; or NO_SALT.  A token that does not ask
+ * for our wish takes the digest's length or the largest, so these come first. */
 static int other_salt(EVP_PKEY *key, const struct hx_alg *alg, const void *in, size_t in_len, const void *sig,
                       size_t sig_len)
 {
+    int digest = (int)hash_size(alg->hash), likely[] = { digest, (EVP_PKEY_get_bits(key) + 6) / 8 - digest - 2 };
+
     if (verify_digest(key, alg, RSA_PSS_SALTLEN_AUTO, in, in_len, sig, sig_len) != 1)
         return NO_SALT;
+    for (size_t i = 0; i < sizeof likely / sizeof *likely; i++)
+        if (likely[i] >= 0 && verify_digest(key, alg, likely[i], in, in_len, sig, sig_len) == 1)
+            return likely[i];
     for (int salt = 0; salt <= SALT_MAX; salt++)
         if (verify_digest(key, alg, salt, in, in_len, sig, sig_len) == 1)
             return salt;
@@ -185,7 +191,7 @@ static int other_salt(EVP_PKEY *key, const struct hx_alg *alg, const void *in, s
 }
 
 static int verify(EVP_PKEY *key, const struct hx_alg *alg, const void *in, size_t in_len, const void *sig,
-                  size_t sig_len)
+                  size_t sig_len, int *ret_salt)
 {
     int salt = alg->scheme == HX_RSA_PSS ? (int)alg->salt_len : NO_SALT, good;
 
@@ -197,23 +203,32 @@ static int verify(EVP_PKEY *key, const struct hx_alg *alg, const void *in, size_
         return HX_OK;
     if (good < 0)
         return hx_error(HX_E_UNSUPPORTED, "libcrypto cannot check such a signature");
-    if (salt != NO_SALT && (good = other_salt(key, alg, in, in_len, sig, sig_len)) != NO_SALT)
-        return hx_error(HX_E_DEVICE, "the token signed with a PSS salt of %d bytes, where %d were asked for", good,
+    if (salt != NO_SALT && (*ret_salt = other_salt(key, alg, in, in_len, sig, sig_len)) != NO_SALT)
+        return hx_error(HX_E_DEVICE, "the token signed with a PSS salt of %d bytes, where %d were asked for", *ret_salt,
                         salt);
     return hx_error(HX_E_DEVICE, "the token's signature does not fit its public key");
 }
 
-int encode_verify(const void *spki, size_t spki_len, const struct hx_alg *alg, const void *in, size_t in_len,
-                  const void *sig, size_t sig_len)
+int encode_verify_salt(const void *spki, size_t spki_len, const struct hx_alg *alg, const void *in, size_t in_len,
+                       const void *sig, size_t sig_len, int *ret_salt)
 {
     AUTO_ERRORS mark = ERR_set_mark();
     CLEANUP(key_free) EVP_PKEY *key = NULL;
     struct hx_object info = { 0 };
     int result;
 
+    *ret_salt = NO_SALT;
     if ((result = decode_spki(spki, spki_len, &info)) || (result = check_alg(info.type, alg, in_len)))
         return result;
     if (!(key = spki_key(spki, spki_len)))
         return hx_error(HX_E_INVALID, "libcrypto does not take this public key");
-    return verify(key, alg, in, in_len, sig, sig_len);
+    return verify(key, alg, in, in_len, sig, sig_len, ret_salt);
+}
+
+int encode_verify(const void *spki, size_t spki_len, const struct hx_alg *alg, const void *in, size_t in_len,
+                  const void *sig, size_t sig_len)
+{
+    int salt;
+
+    return encode_verify_salt(spki, spki_len, alg, in, in_len, sig, sig_len, &salt);
 }

@@ -49,8 +49,9 @@ HX_API const char *hx_last_error(void);
 /* What a result means, in two or three words; lives for ever. */
 HX_API const char *hx_strerror(int result);
 
-/* Where log lines of the whole process go; priority as in syslog.h.  NULL: to stderr, warnings and worse only, or
- * what $HSMUX_LOG names (none, error, warning, notice, info, debug).  fn may be called from any thread. */
+/* Where log lines of the whole process go; priority as in syslog.h.  NULL: to stderr, or to syslog where that is closed
+ * or /dev/null, warnings and worse only, or what $HSMUX_LOG names (none, error, warning, notice, info, debug).  fn may
+ * be called from any thread. */
 typedef void hx_log_fn(void *arg, int priority, const char *line);
 HX_API void hx_set_log(hx_log_fn *fn, void *arg);
 
@@ -111,6 +112,10 @@ HX_API int hx_remove(hx *, const char *address);
 
 /* len random bytes from the token's own generator. */
 HX_API int hx_random(hx *, const char *token, void *buf, size_t len);
+
+/* 1 while this thread is inside a plugin's call, which must not lead to another; else 0.  Who stands in for OpenSSL's
+ * random numbers asks this first: a token's own library may want some. */
+HX_API int hx_inside(void);
 
 /* Logs in to a token with this PIN, now, even when it was refused before or the token says that this is the last
  * try: only on a person's word.  NULL pin: the token's pinpad.  Success forgets that this PIN was refused before. */

@@ -106,6 +106,18 @@ static int fits(uint32_t type, uint32_t scheme)
     }
 }
 
+/* An RSA result as some tokens give it. */
+static void spoil(unsigned char *out, size_t *len)
+{
+    size_t zeroes = 0;
+    while (control->cut_zeroes && zeroes < *len && !out[zeroes])
+        zeroes++;
+    *len -= zeroes;
+    memmove(out, out + zeroes, *len);
+    if (control->long_results)
+        out[(*len)++] = 0;
+}
+
 int crypt_sign(const struct fake_object *object, const struct hx_alg *alg, const void *in, size_t in_len,
                unsigned char *out, size_t *len)
 {
@@ -125,21 +137,46 @@ int crypt_sign(const struct fake_object *object, const struct hx_alg *alg, const
         control->wrong_signatures--;
         out[*len / 2] ^= 1;
     }
+    if (!result && object->type == HX_RSA)
+        spoil(out, len);
+    if (!result)
+        control->done[alg->scheme]++;
     return result;
+}
+
+static int set_oaep(EVP_PKEY_CTX *ctx, const struct hx_alg *alg)
+{
+    const char *mgf = hash_name(alg->mgf_hash ? alg->mgf_hash : alg->hash);
+    void *label = alg->param.len ? OPENSSL_memdup(alg->param.data, alg->param.len) : NULL;
+    if (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
+        EVP_PKEY_CTX_set_rsa_oaep_md_name(ctx, hash_name(alg->hash), NULL) > 0 &&
+        EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx, mgf, NULL) > 0 &&
+        (!label || EVP_PKEY_CTX_set0_rsa_oaep_label(ctx, label, (int)alg->param.len) > 0))
+        return 1;
+    OPENSSL_free(label);
+    return 0;
 }
 
 int crypt_decrypt(const struct fake_object *object, const struct hx_alg *alg, const void *in, size_t in_len,
                   unsigned char *out, size_t *len)
 {
-    if (!fits(object->type, alg->scheme) || alg->scheme != HX_RSA_OAEP)
+    bool oaep = alg->scheme == HX_RSA_OAEP;
+    if (!fits(object->type, alg->scheme) || (!oaep && alg->scheme != HX_RSA_RAW) ||
+        control->refused_schemes & 1u << alg->scheme)
+        return HX_E_UNSUPPORTED;
+    if (oaep && control->plain_oaep && (alg->hash != HX_SHA1 || alg->mgf_hash > HX_SHA1 || alg->param.len))
         return HX_E_UNSUPPORTED;
     EVP_PKEY *key = pair_get(object->type, object->bits, object->key);
     EVP_PKEY_CTX *ctx = key ? EVP_PKEY_CTX_new_from_pkey(pair_libctx(), key, NULL) : NULL;
-    int good = ctx && EVP_PKEY_decrypt_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
-               EVP_PKEY_CTX_set_rsa_oaep_md_name(ctx, hash_name(alg->hash), NULL) > 0 &&
+    int good = ctx && EVP_PKEY_decrypt_init(ctx) > 0 &&
+               (oaep ? set_oaep(ctx, alg) : EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) > 0) &&
                EVP_PKEY_decrypt(ctx, out, len, in, in_len) > 0;
     EVP_PKEY_CTX_free(ctx);
     EVP_PKEY_free(key);
+    if (good && !oaep)
+        spoil(out, len);
+    if (good)
+        control->done[alg->scheme]++;
     return good ? 0 : HX_E_DEVICE;
 }
 

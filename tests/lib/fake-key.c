@@ -144,7 +144,7 @@ int pair_public(const struct fake_object *object, unsigned char *out, size_t siz
         if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, out, size, &len) > 0)
             result = 0;
     } else {
-        len = (size_t)EVP_PKEY_get_bits(key) / 8;
+        len = ((size_t)EVP_PKEY_get_bits(key) + 7) / 8;
         if (len <= size && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) && BN_bn2binpad(n, out, (int)len) > 0)
             result = 0;
     }

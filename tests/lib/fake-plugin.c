@@ -134,6 +134,8 @@ static int tell_object(const struct fake_object *object, struct hx_list *list)
                               .bits = object->bits,
                               .usage = object->usage,
                               .flags = object->flags,
+                              .scheme = object->scheme,
+                              .hash = object->hash,
                               .label = object->label,
                               .id = { object->id, object->id_len },
                               .ref = { &object->uid, sizeof object->uid } };

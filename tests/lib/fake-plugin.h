@@ -41,6 +41,7 @@ struct fake_script { /* after skip calls, times calls return result; every call 
 
 struct fake_object { /* start from { 0 } */
     uint32_t kind, type, bits, usage, flags; /* bits 0, usage 0: what is usual */
+    uint32_t scheme, hash; /* not 0: told to be the only ones */
     char label[80];
     unsigned char id[32];
     size_t id_len;
@@ -80,6 +81,10 @@ struct fake_control {
     uint32_t salt; /* enum fake_salt */
     unsigned wrong_signatures; /* so many signatures get a bit flipped */
     uint32_t refused_schemes; /* bits 1 << enum hx_scheme: HX_E_UNSUPPORTED */
+    bool plain_oaep; /* OAEP with SHA-1 and no label only */
+    bool cut_zeroes; /* an RSA result comes without its leading zeroes */
+    bool long_results; /* an RSA result comes with a byte too many */
+    atomic_uint done[16]; /* by enum hx_scheme: operations that gave a result */
     bool ignore_want; /* list() shows everything */
     atomic_uint listed; /* objects that list() handed out */
     atomic_int open_handles, loaded_objects; /* over all processes */

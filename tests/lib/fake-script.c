@@ -45,6 +45,9 @@ static void reset(void)
     strcpy(control->token[0].serial, "F0001");
     control->salt = FAKE_SALT_HONEST;
     control->wrong_signatures = control->refused_schemes = 0;
+    control->plain_oaep = control->cut_zeroes = control->long_results = false;
+    for (size_t i = 0; i < sizeof control->done / sizeof *control->done; i++)
+        control->done[i] = 0;
     control->listed = 0;
     control->ignore_want = false;
     control->breaches[0] = '\0';
