@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,26 @@
 #define LOCK_TRIES 400
 #define LOCK_PAUSE 5000000 /* nanoseconds */
 
+/* What to permit, and to whom.  Keys are of use to their owner only: a wider mode would not help. */
+static void advise(const char *path, char *ret, size_t size)
+{
+    struct stat st;
+    unsigned user = (unsigned)geteuid();
+    bool is_there = !stat(path, &st);
+    if (!is_there && errno == EACCES)
+        snprintf(ret, size, ": user %u may not enter a directory above it", user);
+    else if (is_there && st.st_uid == user)
+        snprintf(ret, size, ": chmod u+rwX '%s'", path);
+    else if (is_there)
+        snprintf(ret, size, ": it belongs to user %u, and this is user %u: run as its owner, or chown %s%u '%s'",
+                 (unsigned)st.st_uid, user, S_ISDIR(st.st_mode) ? "-R " : "", user, path);
+}
+
 int directory_error(const struct token *token, int error, const char *what, const char *file)
 {
     int result = HX_E_DEVICE;
-    const char *slash = file ? "/" : "", *advice = "";
+    char path[PATH_MAX], advice[PATH_MAX + 128] = "";
+    snprintf(path, sizeof path, "%s%s%s", token->path, file ? "/" : "", file ? file : "");
     if (error == EACCES || error == EPERM || error == EROFS)
         result = HX_E_ACCESS;
     else if (error == ENOENT)
@@ -32,9 +49,8 @@ int directory_error(const struct token *token, int error, const char *what, cons
     else if (error == ENOTDIR)
         result = HX_E_CONFIG;
     if (error == EACCES)
-        advice = ", run as its owner";
-    return hx_fail(token->host, result, "cannot %s '%s%s%s': %s%s", what, token->path, slash, file ? file : "",
-                   strerror(error), advice);
+        advise(path, advice, sizeof advice);
+    return hx_fail(token->host, result, "cannot %s '%s': %s%s", what, path, strerror(error), advice);
 }
 
 static int check_directory(struct token *token, int fd)

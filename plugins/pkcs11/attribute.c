@@ -67,6 +67,14 @@ static CK_RV measure(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJECT_
     return rv;
 }
 
+/* The value may be a secret, and a module that fails may have begun to write it. */
+static void wipe_free(unsigned char *data, size_t len)
+{
+    if (data)
+        explicit_bzero(data, len);
+    free(data);
+}
+
 CK_RV p11_attribute_read(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
                          CK_ATTRIBUTE_TYPE type, struct p11_value *ret)
 {
@@ -80,7 +88,7 @@ CK_RV p11_attribute_read(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJ
     at.pValue = data;
     rv = fn->C_GetAttributeValue(session, object, &at, 1);
     if (rv == CKR_BUFFER_TOO_SMALL) {
-        free(data);
+        wipe_free(data, room);
         rv = measure(fn, session, object, &at);
         if (rv != CKR_OK)
             return rv;
@@ -95,7 +103,7 @@ CK_RV p11_attribute_read(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE session, CK_OBJ
     if (rv == CKR_OK && at.ulValueLen > room) /* more than the module can have written */
         rv = CKR_GENERAL_ERROR;
     if (rv != CKR_OK) {
-        free(data);
+        wipe_free(data, room);
         return rv;
     }
     ret->data = data;

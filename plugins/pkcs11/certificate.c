@@ -54,9 +54,18 @@ static bool parse(const struct hx_buf *der, struct parsed *ret)
     return at == (const unsigned char *)der->data + der->len && parse_fields(ret);
 }
 
-static CK_RV create(struct p11_session *session, const struct hx_spec *spec, const struct hx_buf *der,
-                    const struct parsed *parsed, const void *id, size_t id_len)
+struct creation {
+    const struct hx_spec *spec;
+    const struct hx_buf *der;
+    const struct parsed *parsed;
+    struct hx_buf id;
+};
+
+static CK_RV create(struct p11_session *session, void *arg)
 {
+    const struct creation *creation = arg;
+    const struct parsed *parsed = creation->parsed;
+    const char *label = creation->spec->label;
     CK_OBJECT_CLASS class = CKO_CERTIFICATE;
     CK_CERTIFICATE_TYPE type = CKC_X_509;
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
@@ -65,73 +74,45 @@ static CK_RV create(struct p11_session *session, const struct hx_spec *spec, con
         p11_attribute(CKA_CERTIFICATE_TYPE, &type, sizeof type),
         p11_attribute(CKA_TOKEN, &yes, sizeof yes),
         p11_attribute(CKA_PRIVATE, &no, sizeof no),
-        p11_attribute(CKA_VALUE, der->data, der->len),
+        p11_attribute(CKA_VALUE, creation->der->data, creation->der->len),
         p11_attribute(CKA_SUBJECT, parsed->subject, (size_t)parsed->subject_len),
         p11_attribute(CKA_ISSUER, parsed->issuer, (size_t)parsed->issuer_len),
         p11_attribute(CKA_SERIAL_NUMBER, parsed->serial, (size_t)parsed->serial_len),
-        p11_attribute(CKA_ID, id, id_len),
-        p11_attribute(CKA_LABEL, spec->label, spec->label ? strlen(spec->label) : 0),
+        p11_attribute(CKA_ID, creation->id.data, creation->id.len),
+        p11_attribute(CKA_LABEL, label, label ? strlen(label) : 0),
     };
     CK_OBJECT_HANDLE handle;
 
     session->function = "C_CreateObject";
-    return session->fn->C_CreateObject(session->handle, at, sizeof at / sizeof *at - (spec->label ? 0 : 1), &handle);
-}
-
-static CK_RV store(struct p11_session *session, const struct hx_spec *spec, const struct hx_buf *der,
-                   const struct parsed *parsed, const void *id, size_t id_len, bool *ret_exists)
-{
-    struct p11_handles old = { 0 };
-    CK_RV rv;
-
-    rv = p11_find_old(session, HX_CERTIFICATE, spec, &old);
-    *ret_exists = rv == CKR_OK && old.count > 0 && !(spec->flags & HX_REPLACE);
-    if (rv == CKR_OK && !*ret_exists)
-        rv = create(session, spec, der, parsed, id, id_len);
-    if (rv == CKR_OK && !*ret_exists)
-        rv = p11_destroy(session, &old);
-    free(old.handle);
-    return rv;
+    return session->fn->C_CreateObject(session->handle, at, sizeof at / sizeof *at - (label ? 0 : 1), &handle);
 }
 
 static int import(struct p11_token *token, const struct hx_spec *spec, const struct hx_buf *der,
                   const struct parsed *parsed, struct hx_out *out)
 {
-    const void *id = spec->id.len ? spec->id.data : parsed->key_id;
-    size_t id_len = spec->id.len ? spec->id.len : parsed->key_id_len;
-    struct p11_session session;
-    bool exists = false;
+    struct creation creation = { spec, der, parsed, { parsed->key_id, parsed->key_id_len } };
     int r;
 
-    r = p11_session_take_rw(token, &session);
-    if (r)
-        return r;
-    r = p11_session_done(&session, store(&session, spec, der, parsed, id, id_len, &exists));
-    p11_recent_clear(token);
-    if (r)
-        return r;
-    return exists ? p11_fail_exists(token, spec) : p11_put_ref(token, spec, id, id_len, out);
+    if (spec->id.len)
+        creation.id = spec->id;
+    r = p11_make(token, spec, create, &creation);
+    return r ? r : p11_put_ref(token, spec, creation.id.data, creation.id.len, out);
 }
 
-int p11_import(struct p11_token *token, const struct hx_spec *spec, const struct hx_buf *part, size_t parts,
-               struct hx_out *out)
+int p11_import_certificate(struct p11_token *token, const struct hx_spec *spec, const struct hx_buf *der,
+                           struct hx_out *out)
 {
     struct parsed parsed = { 0 };
+    int r = p11_check_spec(token, spec, HX_REPLACE);
     bool good;
-    int r;
 
-    if (spec->kind != HX_CERTIFICATE || parts != 1)
-        return hx_fail(
-            token->host, HX_E_UNSUPPORTED,
-            "this plugin imports certificates only so far; make the key on the token with `hsmux key generate`");
-    r = p11_check_spec(token, spec, HX_REPLACE);
     if (r)
         return r;
     ERR_set_mark();
-    good = parse(part, &parsed);
+    good = parse(der, &parsed);
     ERR_pop_to_mark();
     if (good)
-        r = import(token, spec, part, &parsed, out);
+        r = import(token, spec, der, &parsed, out);
     else
         r = hx_fail(token->host, HX_E_INVALID, "that is no X.509 certificate in DER");
     parsed_free(&parsed);

@@ -6,6 +6,7 @@
 #include <hsmux/types.h>
 #include <openssl/asn1.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <string.h>
@@ -141,4 +142,36 @@ size_t p11_curve_point_of_spki(uint32_t type, const void *spki, size_t len, unsi
                            (size_t)ASN1_STRING_length(bits->value.bit_string), ret);
     sk_ASN1_TYPE_pop_free(sequence, ASN1_TYPE_free);
     return found;
+}
+
+/* The group's own arithmetic, for which libcrypto asks no provider. */
+bool p11_curve_has_point(uint32_t type, const void *point, size_t len)
+{
+    const struct curve *curve = by_type(type);
+    bool uncompressed = curve && curve->key_type == CKK_EC && len == curve->point && *(const unsigned char *)point == 4;
+    EC_GROUP *group = uncompressed ? EC_GROUP_new_by_curve_name(curve->nid) : NULL;
+    EC_POINT *found = group ? EC_POINT_new(group) : NULL;
+    bool has;
+
+    ERR_set_mark();
+    has = found && EC_POINT_oct2point(group, found, point, len, NULL) && EC_POINT_is_on_curve(group, found, NULL) > 0;
+    ERR_pop_to_mark();
+    EC_POINT_free(found);
+    EC_GROUP_free(group);
+    return has;
+}
+
+size_t p11_curve_wrap_point(const void *point, size_t len, unsigned char **ret)
+{
+    ASN1_OCTET_STRING *string = ASN1_OCTET_STRING_new();
+    unsigned char *der = NULL;
+    int der_len = 0;
+
+    if (string && len <= P11_POINT_MAX && ASN1_OCTET_STRING_set(string, point, (int)len))
+        der_len = i2d_ASN1_OCTET_STRING(string, &der);
+    ASN1_OCTET_STRING_free(string);
+    if (der_len <= 0)
+        return 0;
+    *ret = der;
+    return (size_t)der_len;
 }

@@ -24,4 +24,10 @@ size_t p11_curve_params(uint32_t type, bool by_name, unsigned char **ret);
 size_t p11_curve_point(uint32_t type, const void *value, size_t len, unsigned char ret[P11_POINT_MAX]);
 size_t p11_curve_point_of_spki(uint32_t type, const void *spki, size_t len, unsigned char ret[P11_POINT_MAX]);
 
+/* Is it an uncompressed point of the curve? */
+bool p11_curve_has_point(uint32_t type, const void *point, size_t len);
+
+/* The point in an OCTET STRING: DER for OPENSSL_free(), its length, or 0. */
+size_t p11_curve_wrap_point(const void *point, size_t len, unsigned char **ret);
+
 #endif

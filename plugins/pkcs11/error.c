@@ -10,7 +10,8 @@ struct row {
     int result;
 };
 
-/* A key or object handle that is no longer valid means that the module started anew or was logged out behind our
+/* Arguments are never bad but for their meaning: SoftHSM says so of parameters that it cannot work with.
+ * A key or object handle that is no longer valid means that the module started anew or was logged out behind our
  * back: the core finds the object again by its ref, and says so if it is really gone. */
 static const struct row rows[] = {
     { CKR_CANCEL, "CKR_CANCEL", HX_E_DEVICE },
@@ -18,7 +19,7 @@ static const struct row rows[] = {
     { CKR_SLOT_ID_INVALID, "CKR_SLOT_ID_INVALID", HX_E_LOST },
     { CKR_GENERAL_ERROR, "CKR_GENERAL_ERROR", HX_E_DEVICE },
     { CKR_FUNCTION_FAILED, "CKR_FUNCTION_FAILED", HX_E_DEVICE },
-    { CKR_ARGUMENTS_BAD, "CKR_ARGUMENTS_BAD", HX_E_INVALID },
+    { CKR_ARGUMENTS_BAD, "CKR_ARGUMENTS_BAD", HX_E_UNSUPPORTED },
     { CKR_NO_EVENT, "CKR_NO_EVENT", HX_E_DEVICE },
     { CKR_NEED_TO_CREATE_THREADS, "CKR_NEED_TO_CREATE_THREADS", HX_E_DEVICE },
     { CKR_CANT_LOCK, "CKR_CANT_LOCK", HX_E_DEVICE },
@@ -121,6 +122,13 @@ const char *p11_rv_name(CK_RV rv)
     const struct row *row = find(rv);
 
     return rv == CKR_OK ? "CKR_OK" : row ? row->name : NULL;
+}
+
+int p11_result(CK_RV rv)
+{
+    const struct row *row = find(rv);
+
+    return rv == CKR_OK ? 0 : row ? row->result : HX_E_DEVICE;
 }
 
 /* What the administrator has to know, rather than which function said it. */

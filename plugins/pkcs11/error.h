@@ -11,6 +11,9 @@
  * it; never 0, CKR_OK counts as a failure. */
 int p11_fail(const struct hx_host *, const char *where, const char *function, CK_RV);
 
+/* The enum hx_result for it, without a word. */
+int p11_result(CK_RV);
+
 /* The name of a CK_RV, or NULL for one that PKCS#11 v2.40 does not know. */
 const char *p11_rv_name(CK_RV);
 

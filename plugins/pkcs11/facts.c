@@ -5,6 +5,7 @@
 
 #include "attribute.h"
 #include "curve.h"
+#include "hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +37,20 @@ CK_OBJECT_CLASS p11_class(uint32_t kind)
     return CK_UNAVAILABLE_INFORMATION;
 }
 
-static bool is_mac_key(CK_KEY_TYPE type)
+uint32_t p11_usual_usage(uint32_t kind, uint32_t type)
 {
-    return type == CKK_GENERIC_SECRET || type == CKK_SHA_1_HMAC || type == CKK_SHA256_HMAC || type == CKK_SHA384_HMAC ||
-           type == CKK_SHA512_HMAC;
+    if (kind == HX_SECRET_KEY)
+        return HX_SIGN_MESSAGE;
+    if (kind != HX_PRIVATE_KEY)
+        return 0;
+    switch (type) {
+    case HX_RSA:
+        return HX_SIGN_DIGEST | HX_DECRYPT;
+    case HX_ED25519:
+        return HX_SIGN_MESSAGE;
+    default:
+        return HX_SIGN_DIGEST | HX_DERIVE;
+    }
 }
 
 /* A number without its leading zeros. */
@@ -76,7 +87,8 @@ static void describe_key(const struct p11_attributes *at, struct p11_facts *fact
     CK_KEY_TYPE key_type = p11_attribute_number(at, P11_KEY_TYPE, CKK_VENDOR_DEFINED);
 
     if (facts->kind == HX_SECRET_KEY) {
-        facts->type = is_mac_key(key_type) ? HX_GENERIC : 0;
+        facts->mac_hash = p11_hash_of_key(key_type) ? p11_hash_of_key(key_type)->hash : 0;
+        facts->type = facts->mac_hash || key_type == CKK_GENERIC_SECRET ? HX_GENERIC : 0;
         facts->bits = (uint32_t)p11_attribute_number(at, P11_VALUE_LEN, 0) * 8;
         return;
     }
@@ -95,13 +107,14 @@ static void describe_key(const struct p11_attributes *at, struct p11_facts *fact
     public->len = p11_curve_point_of_spki(facts->type, spki->data, spki->len, point);
 }
 
-/* An Ed25519 key signs messages, and so does a MAC key; all others sign digests. */
+/* Some tools let a key do all that there is: of that counts what its type can. */
 static uint32_t usage_of(const struct p11_attributes *at, const struct p11_facts *facts)
 {
-    uint32_t sign = facts->type == HX_ED25519 || facts->type == HX_GENERIC ? HX_SIGN_MESSAGE : HX_SIGN_DIGEST;
+    uint32_t allowed = (p11_attribute_true(at, P11_SIGN) ? HX_SIGN_DIGEST | HX_SIGN_MESSAGE : 0u) |
+                       (p11_attribute_true(at, P11_DECRYPT) ? HX_DECRYPT : 0u) |
+                       (p11_attribute_true(at, P11_DERIVE) ? HX_DERIVE : 0u);
 
-    return (p11_attribute_true(at, P11_SIGN) ? sign : 0) | (p11_attribute_true(at, P11_DECRYPT) ? HX_DECRYPT : 0u) |
-           (p11_attribute_true(at, P11_DERIVE) ? HX_DERIVE : 0u);
+    return allowed & p11_usual_usage(facts->kind, facts->type);
 }
 
 static uint32_t flags_of(const struct p11_attributes *at)

@@ -9,9 +9,13 @@
 uint32_t p11_kind(CK_OBJECT_CLASS);
 CK_OBJECT_CLASS p11_class(uint32_t kind);
 
+/* What such a key usually may. */
+uint32_t p11_usual_usage(uint32_t kind, uint32_t type);
+
 struct p11_facts {
     CK_OBJECT_HANDLE handle;
     uint32_t kind, type, bits, usage, flags;
+    uint32_t mac_hash; /* a secret key: 0, or the only hash that it is for */
     uint64_t rsa_e; /* 0: not told */
     uint64_t hash; /* of what sets it apart from its namesakes, with has_hash */
     bool has_hash;

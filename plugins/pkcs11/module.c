@@ -87,6 +87,11 @@ static int64_t now(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+const char *p11_rights_advice(void)
+{
+    return geteuid() ? " (is this user let at the device; with SoftHSM, at its tokendir and all that is in it?)" : "";
+}
+
 /* Not by libp11, which does not tell who was the first, and in a child leaves out CKF_OS_LOCKING_OK. */
 static int initialise(const struct hx_host *host, struct p11_module *module)
 {
@@ -97,7 +102,8 @@ static int initialise(const struct hx_host *host, struct p11_module *module)
     rv = module->fn->C_Initialize(&args);
     ERR_pop_to_mark();
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
-        return p11_fail(host, module->path, "C_Initialize", rv);
+        return hx_fail(host, p11_result(rv), "C_Initialize on '%s': %s%s", module->path,
+                       p11_rv_name(rv) ? p11_rv_name(rv) : "unknown result", p11_rights_advice());
     module->ours = rv == CKR_OK;
     module->since = now();
     module->ready = true;

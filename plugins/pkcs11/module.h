@@ -34,6 +34,10 @@ struct p11_slots {
 /* The record of the module at path, loaded and initialised. */
 int p11_module_open(const struct hx_host *, const char *path, struct p11_module **ret);
 
+/* To follow a reason; "" for root.  A module that the operating system keeps away from its device shows no token, or
+ * fails in a way of its own. */
+const char *p11_rights_advice(void);
+
 /* Calls C_Initialize again, after CKR_CRYPTOKI_NOT_INITIALIZED. */
 int p11_module_again(const struct hx_host *, struct p11_module *);
 

@@ -16,6 +16,8 @@ static int tell(struct p11_token *token, const struct p11_facts *facts, struct h
         .bits = facts->bits,
         .usage = facts->usage,
         .flags = facts->flags,
+        .scheme = facts->mac_hash ? HX_HMAC : 0,
+        .hash = facts->mac_hash,
         .rsa_e = facts->rsa_e,
         .label = facts->label_len ? p11_facts_label(facts) : NULL,
         .id = { p11_facts_id(facts), facts->id_len },

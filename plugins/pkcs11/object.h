@@ -18,7 +18,7 @@ int p11_load(struct p11_token *, uint32_t kind, const void *ref, size_t ref_len,
              struct p11_object **ret);
 void p11_unload(struct p11_object *);
 int p11_read(struct p11_object *, uint32_t part, struct hx_out *);
-hx_op p11_sign;
+hx_op p11_sign, p11_decrypt, p11_derive;
 
 int p11_generate(struct p11_token *, const struct hx_spec *, struct hx_out *ref);
 int p11_import(struct p11_token *, const struct hx_spec *, const struct hx_buf *part, size_t parts, struct hx_out *ref);

@@ -4,6 +4,8 @@
 #include "fork.h"
 #include "object.h"
 
+#include <openssl/err.h>
+
 static const struct hx_option options[] = {
     { "module", "the PKCS#11 module, a shared library; unset: those registered with p11-kit", NULL, HX_LIBRARY },
     { "token", "the token's label", NULL, 0 },
@@ -62,6 +64,33 @@ static int login(void *token, const void *pin, size_t len)
     return p11_token_login(token, pin, len);
 }
 
+/* What a module that is built on OpenSSL leaves in the thread's error queue is not the application's, and would tell
+ * what was wrong with a ciphertext. */
+static int quietly(hx_op *op, void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    int r;
+
+    ERR_set_mark();
+    r = op(object, alg, in, len, out);
+    ERR_pop_to_mark();
+    return r;
+}
+
+static int sign(void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    return quietly(p11_sign, object, alg, in, len, out);
+}
+
+static int decrypt(void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    return quietly(p11_decrypt, object, alg, in, len, out);
+}
+
+static int derive(void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    return quietly(p11_derive, object, alg, in, len, out);
+}
+
 static int get_random(void *token, void *buf, size_t len)
 {
     return p11_token_random(token, buf, len);
@@ -85,5 +114,5 @@ static int remove_object(void *token, uint32_t kind, const void *ref, size_t ref
 HX_PLUGIN(.name = "pkcs11", .version = HSMUX_VERSION, .summary = "PKCS#11 modules: smart cards, HSMs, SoftHSM",
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = p11_token_scan, .describe = describe,
-          .login = login, .forked = p11_forked, .sign = p11_sign, .random = get_random, .generate = generate,
-          .import = import, .remove = remove_object)
+          .login = login, .forked = p11_forked, .sign = sign, .decrypt = decrypt, .derive = derive,
+          .random = get_random, .generate = generate, .import = import, .remove = remove_object)

@@ -159,7 +159,7 @@ int p11_session_done(struct p11_session *session, CK_RV rv)
 {
     struct p11_token *token = session->token;
 
-    if (session->rw || p11_session_is_dead(rv) || !keep(token, session->handle))
+    if (session->rw || session->spoilt || p11_session_is_dead(rv) || !keep(token, session->handle))
         drop(session, rv);
     p11_gate_leave();
     return rv == CKR_OK ? 0 : p11_fail(token->host, token->label, session->function, rv);

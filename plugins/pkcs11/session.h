@@ -10,6 +10,7 @@ struct p11_session {
     CK_FUNCTION_LIST *fn;
     CK_SESSION_HANDLE handle;
     bool rw;
+    bool spoilt; /* by the caller: not for the pool again */
     const char *function; /* the call that was made last, for the message */
 };
 

@@ -1,48 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signing: the mechanism for each scheme, and two calls a signature.  A key with CKA_ALWAYS_AUTHENTICATE would want a
- * login of its own (CKU_CONTEXT_SPECIFIC) between the two, and is refused until there is one. */
-#include "attribute.h"
-#include "object.h"
+/* Signing, and message authentication codes: the mechanism for each scheme, and two calls a signature.  Only what is
+ * too long for the buffers of some modules goes in pieces. */
+#include "hash.h"
+#include "operation.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SIGNATURE_MAX 1024 /* RSA-8192 */
-
-static const struct hash {
-    uint32_t hash;
-    CK_MECHANISM_TYPE mechanism;
-    CK_RSA_PKCS_MGF_TYPE mgf;
-    unsigned char size, prefix_len, prefix[19]; /* DigestInfo without the digest: RFC 8017 §9.2, note 1 */
-} hashes[] = {
-    { HX_SHA1,
-      CKM_SHA_1,
-      CKG_MGF1_SHA1,
-      20,
-      15,
-      { 0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14 } },
-    { HX_SHA256,
-      CKM_SHA256,
-      CKG_MGF1_SHA256,
-      32,
-      19,
-      { 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04,
-        0x20 } },
-    { HX_SHA384,
-      CKM_SHA384,
-      CKG_MGF1_SHA384,
-      48,
-      19,
-      { 0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04,
-        0x30 } },
-    { HX_SHA512,
-      CKM_SHA512,
-      CKG_MGF1_SHA512,
-      64,
-      19,
-      { 0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04,
-        0x40 } },
-};
+#define PIECE (32 * 1024)
 
 /* All that one C_SignInit and C_Sign need. */
 struct signing {
@@ -53,37 +19,17 @@ struct signing {
     size_t in_len, out_len;
 };
 
-static const struct hash *find_hash(uint32_t hash)
-{
-    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
-        if (hashes[i].hash == hash)
-            return &hashes[i];
-    return NULL;
-}
-
-static int unsupported(const struct p11_object *object, const char *what)
-{
-    return hx_fail(object->token->host, HX_E_UNSUPPORTED, "key '%s' on token '%s' cannot do that: %s",
-                   p11_facts_label(object->facts), object->token->label, what);
-}
-
-static int wrong_length(const struct p11_object *object, size_t len)
-{
-    return hx_fail(object->token->host, HX_E_INVALID, "%zu bytes are no input for that signature with key '%s'", len,
-                   p11_facts_label(object->facts));
-}
-
 static int prepare_pkcs1(struct p11_object *object, const struct hx_alg *alg, struct signing *ret)
 {
-    const struct hash *hash = find_hash(alg->hash);
+    const struct p11_hash *hash = p11_hash(alg->hash);
 
     ret->mechanism.mechanism = CKM_RSA_PKCS;
     if (alg->hash == 0)
-        return ret->in_len + 11 > ret->out_len ? wrong_length(object, ret->in_len) : 0;
+        return ret->in_len + 11 > ret->out_len ? p11_refuse_length(object, ret->in_len) : 0;
     if (!hash)
-        return unsupported(object, "unknown hash");
+        return p11_refuse(object, "unknown hash");
     if (ret->in_len != hash->size)
-        return wrong_length(object, ret->in_len);
+        return p11_refuse_length(object, ret->in_len);
     memcpy(ret->digest_info, hash->prefix, hash->prefix_len);
     memcpy(ret->digest_info + hash->prefix_len, ret->in, ret->in_len);
     ret->in = ret->digest_info;
@@ -93,13 +39,13 @@ static int prepare_pkcs1(struct p11_object *object, const struct hx_alg *alg, st
 
 static int prepare_pss(struct p11_object *object, const struct hx_alg *alg, struct signing *ret)
 {
-    const struct hash *hash = find_hash(alg->hash);
-    const struct hash *mgf = alg->mgf_hash ? find_hash(alg->mgf_hash) : hash;
+    const struct p11_hash *hash = p11_hash(alg->hash);
+    const struct p11_hash *mgf = alg->mgf_hash ? p11_hash(alg->mgf_hash) : hash;
 
     if (!hash || !mgf)
-        return unsupported(object, "unknown hash");
+        return p11_refuse(object, "unknown hash");
     if (ret->in_len != hash->size)
-        return wrong_length(object, ret->in_len);
+        return p11_refuse_length(object, ret->in_len);
     ret->pss = (CK_RSA_PKCS_PSS_PARAMS){ .hashAlg = hash->mechanism, .mgf = mgf->mgf, .sLen = alg->salt_len };
     ret->mechanism = (CK_MECHANISM){ CKM_RSA_PKCS_PSS, &ret->pss, sizeof ret->pss };
     return 0;
@@ -107,7 +53,7 @@ static int prepare_pss(struct p11_object *object, const struct hx_alg *alg, stru
 
 static int prepare_rsa(struct p11_object *object, const struct hx_alg *alg, struct signing *ret)
 {
-    ret->out_len = (object->facts->bits + 7) / 8;
+    ret->out_len = p11_width(object);
     switch (alg->scheme) {
     case HX_RSA_PKCS1:
         return prepare_pkcs1(object, alg, ret);
@@ -115,47 +61,83 @@ static int prepare_rsa(struct p11_object *object, const struct hx_alg *alg, stru
         return prepare_pss(object, alg, ret);
     case HX_RSA_RAW:
         ret->mechanism.mechanism = CKM_RSA_X_509;
-        return ret->in_len == ret->out_len ? 0 : wrong_length(object, ret->in_len);
+        return ret->in_len == ret->out_len ? 0 : p11_refuse_length(object, ret->in_len);
     default:
-        return unsupported(object, "no such scheme for an RSA key");
+        return p11_refuse(object, "no such scheme for an RSA key");
     }
+}
+
+static int prepare_hmac(struct p11_object *object, const struct hx_alg *alg, struct signing *ret)
+{
+    const struct p11_hash *hash = p11_hash(alg->hash);
+
+    if (alg->scheme != HX_HMAC)
+        return p11_refuse(object, "no such scheme for a secret key");
+    if (!hash)
+        return p11_refuse(object, "unknown hash");
+    if (object->facts->mac_hash && object->facts->mac_hash != alg->hash)
+        return p11_refuse(object, "it is made for another hash");
+    ret->mechanism.mechanism = hash->hmac;
+    ret->out_len = hash->size;
+    return 0;
 }
 
 static int prepare(struct p11_object *object, const struct hx_alg *alg, struct signing *ret)
 {
     const struct p11_facts *facts = object->facts;
+    bool secret = facts->kind == HX_SECRET_KEY;
+    int r = p11_check_key(object, secret ? HX_SECRET_KEY : HX_PRIVATE_KEY, alg);
 
-    if (alg->spare[0] || alg->spare[1] || alg->spare[2] || alg->spare[3] || alg->param.len)
-        return unsupported(object, "unknown parameters");
-    if (facts->kind != HX_PRIVATE_KEY)
-        return unsupported(object, "it is no private key");
-    if (facts->flags & HX_ALWAYS_AUTH)
-        return unsupported(object, "it wants a login for each signature (CKA_ALWAYS_AUTHENTICATE)");
+    if (r)
+        return r;
+    if (alg->param.len)
+        return p11_refuse(object, "unknown parameters");
+    if (secret)
+        return prepare_hmac(object, alg, ret);
     if (facts->type == HX_RSA)
         return prepare_rsa(object, alg, ret);
-    ret->out_len = 2 * ((facts->bits + 7) / 8);
+    ret->out_len = 2 * p11_width(object);
     if (facts->type == HX_ED25519 && alg->scheme == HX_EDDSA) {
         ret->mechanism.mechanism = CKM_EDDSA;
         return 0;
     }
     if (facts->type == HX_ED25519 || alg->scheme != HX_ECDSA)
-        return unsupported(object, "no such scheme for that type of key");
+        return p11_refuse(object, "no such scheme for that type of key");
     ret->mechanism.mechanism = CKM_ECDSA;
-    return ret->in_len > 0 && ret->in_len <= ret->out_len / 2 ? 0 : wrong_length(object, ret->in_len);
+    return ret->in_len > 0 && ret->in_len <= ret->out_len / 2 ? 0 : p11_refuse_length(object, ret->in_len);
 }
 
-/* PKCS#11 has no const, and no module writes to what it signs. */
-static CK_RV call(struct p11_session *session, CK_OBJECT_HANDLE key, struct signing *signing, unsigned char *signature,
-                  CK_ULONG *len)
+static CK_RV sign_in_pieces(struct p11_session *session, CK_BYTE *in, size_t len, unsigned char *signature,
+                            CK_ULONG *signature_len)
 {
+    CK_RV rv = CKR_OK;
+
+    session->function = "C_SignUpdate";
+    for (size_t done = 0, piece; rv == CKR_OK && done < len; done += piece) {
+        piece = len - done < PIECE ? len - done : PIECE;
+        rv = session->fn->C_SignUpdate(session->handle, in + done, piece);
+    }
+    if (rv != CKR_OK)
+        return rv;
+    session->function = "C_SignFinal";
+    return session->fn->C_SignFinal(session->handle, signature, signature_len);
+}
+
+/* PKCS#11 has no const, and no module writes to what it signs; some want an address even of nothing. */
+static CK_RV call(struct p11_session *session, const struct p11_facts *key, struct signing *signing,
+                  unsigned char *signature, CK_ULONG *len)
+{
+    CK_BYTE *in = (CK_BYTE *)(uintptr_t)(signing->in_len ? signing->in : "");
     CK_RV rv;
 
     session->function = "C_SignInit";
-    rv = session->fn->C_SignInit(session->handle, &signing->mechanism, key);
+    rv = session->fn->C_SignInit(session->handle, &signing->mechanism, key->handle);
     if (rv != CKR_OK)
         return rv;
+    if (key->kind == HX_SECRET_KEY && signing->in_len > PIECE)
+        return sign_in_pieces(session, in, signing->in_len, signature, len);
     session->function = "C_Sign";
-    return session->fn->C_Sign(session->handle, (CK_BYTE *)(uintptr_t)signing->in, signing->in_len, signature, len);
+    return session->fn->C_Sign(session->handle, in, signing->in_len, signature, len);
 }
 
 int p11_sign(void *opaque, const struct hx_alg *alg, const void *in, size_t in_len, struct hx_out *out)
@@ -172,7 +154,7 @@ int p11_sign(void *opaque, const struct hx_alg *alg, const void *in, size_t in_l
         r = p11_session_take(object->token, &session);
     if (r)
         return r;
-    r = p11_session_done(&session, call(&session, object->facts->handle, &signing, signature, &len));
+    r = p11_session_done(&session, call(&session, object->facts, &signing, signature, &len));
     if (r)
         return r;
     if (len != signing.out_len)

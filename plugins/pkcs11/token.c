@@ -155,9 +155,9 @@ static int fail_none(const struct hx_host *host, const char *serial, const struc
             name_token(there, sizeof there, &slots->slot[i].info);
     snprintf(asked, sizeof asked, "%s%s%s%s%s%s", label ? " labelled '" : "", label ? label : "", label ? "'" : "",
              wanted ? " with serial '" : "", wanted ? wanted : "", wanted ? "'" : "");
-    return hx_fail(host, HX_E_NOT_FOUND, "no token%s in %s%s%s%s", asked, module ? "'" : "",
+    return hx_fail(host, HX_E_NOT_FOUND, "no token%s in %s%s%s%s%s", asked, module ? "'" : "",
                    module ? module : "the registered PKCS#11 modules",
-                   module ? "'; there: " : "; there: ", there[0] ? there : "none");
+                   module ? "'; there: " : "; there: ", there[0] ? there : "none", there[0] ? "" : p11_rights_advice());
 }
 
 static bool is_only_one_labelled(const struct p11_slots *slots, const size_t *fit, size_t count, size_t which)
@@ -370,6 +370,8 @@ int p11_token_random(struct p11_token *token, void *buf, size_t len)
     struct p11_session session;
     int r;
 
+    if (len == 0)
+        return 0;
     r = p11_session_take(token, &session);
     if (r)
         return r;

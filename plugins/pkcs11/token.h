@@ -25,6 +25,7 @@ struct p11_token {
     char label[33], serial[17]; /* without their padding */
     bool needs_login, pinpad, softhsm;
     unsigned generation;
+    atomic_bool wraps_points; /* ECDH: the module wants the peer's point in an OCTET STRING */
 
     pthread_mutex_t lock; /* of all below; held for list operations only, never during a call into the module */
     pthread_cond_t room; /* a session came back, or may be opened */

@@ -3,12 +3,14 @@
  *   P11_COUNTER_MODULE    the real module
  *   P11_COUNTER_LOG       a file that gets a line "PID FUNCTION" for each call, from any number of processes
  *   P11_COUNTER_DELAY_MS  how long C_Sign takes at least
- *   P11_COUNTER_LOCK      a file that remembers wrong PINs: after three the PIN is locked, until the file is removed
  *   P11_COUNTER_FAIL      FUNCTION:N:RV[,...]: the Nth call from now on is not made and returns RV (0x... or decimal);
  *                         N = 0: every call
  *   P11_COUNTER_FAKE_SIGN while set, each signature after the process's first is made up at once, as long as the last,
  *                         without the real module: what is left is the cost of the layers above.  The core verifies the
- *                         first of each kind: a program makes those before it sets this */
+ *                         first of each kind: a program makes those before it sets this
+ * and the habits of other modules in p11-habits.h */
+#include "p11-habits.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
@@ -18,11 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
-#define TRIES 3
 #define RULES 8
 
 static CK_FUNCTION_LIST *real;
@@ -100,41 +100,17 @@ static bool pass(const char *function, CK_RV *ret)
     return !must_fail(function, ret);
 }
 
-/* The number of wrong PINs so far, changed by change (0: made 0; or +1), or only read when change is negative. */
-static int wrong_pins(int change)
-{
-    const char *path = getenv("P11_COUNTER_LOCK");
-    int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
-    char text[16] = "";
-    int count, len;
-
-    if (fd < 0)
-        return 0;
-    flock(fd, LOCK_EX);
-    if (pread(fd, text, sizeof text - 1, 0) < 0)
-        text[0] = '\0';
-    count = atoi(text);
-    if (change >= 0) {
-        count = change ? count + 1 : 0;
-        len = snprintf(text, sizeof text, "%d\n", count);
-        if (pwrite(fd, text, (size_t)len, 0) != len || ftruncate(fd, len) != 0)
-            fprintf(stderr, "p11-counter: cannot write %s\n", path);
-    }
-    close(fd);
-    return count;
-}
-
 CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG len)
 {
     CK_RV rv;
 
     if (!pass("C_Login", &rv))
         return rv;
-    if (user == CKU_USER && wrong_pins(-1) >= TRIES)
+    if (user == CKU_USER && habit_wrong_pins(-1) >= TRIES)
         return CKR_PIN_LOCKED;
     rv = real->C_Login(session, user, pin, len);
     if (user == CKU_USER && (rv == CKR_OK || rv == CKR_PIN_INCORRECT))
-        wrong_pins(rv != CKR_OK);
+        habit_wrong_pins(rv != CKR_OK);
     return rv;
 }
 
@@ -148,7 +124,7 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
     rv = real->C_GetTokenInfo(slot, info);
     if (rv != CKR_OK || !getenv("P11_COUNTER_LOCK"))
         return rv;
-    wrong = wrong_pins(-1);
+    wrong = habit_wrong_pins(-1);
     info->flags &= ~(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
     if (wrong > 0)
         info->flags |= CKF_USER_PIN_COUNT_LOW;
@@ -200,6 +176,42 @@ CK_RV C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *si
     return rv;
 }
 
+CK_RV C_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *at, CK_ULONG count)
+{
+    CK_RV rv;
+
+    if (!pass("C_GetAttributeValue", &rv))
+        return rv;
+    rv = real->C_GetAttributeValue(session, object, at, count);
+    if (rv == CKR_OK && count == 1 && at->type == CKA_VALUE && at->pValue)
+        habit_shorten(at->pValue, &at->ulValueLen);
+    return rv;
+}
+
+CK_RV C_Decrypt(CK_SESSION_HANDLE session, CK_BYTE *in, CK_ULONG in_len, CK_BYTE *out, CK_ULONG *out_len)
+{
+    CK_RV rv;
+
+    if (!pass("C_Decrypt", &rv))
+        return rv;
+    rv = real->C_Decrypt(session, in, in_len, out, out_len);
+    if (rv == CKR_OK && out)
+        habit_shorten(out, out_len);
+    return rv;
+}
+
+CK_RV C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base, CK_ATTRIBUTE *at,
+                  CK_ULONG count, CK_OBJECT_HANDLE *ret)
+{
+    CK_RV rv;
+
+    if (!pass("C_DeriveKey", &rv))
+        return rv;
+    if (habit_refuses_point(mechanism))
+        return CKR_MECHANISM_PARAM_INVALID;
+    return real->C_DeriveKey(session, mechanism, base, at, count, ret);
+}
+
 /* All others differ in their parameters only, which no C function can stand for. */
 #define FORWARD(name, parameters, arguments)                                                                           \
     CK_RV name parameters                                                                                              \
@@ -242,8 +254,6 @@ FORWARD(C_CopyObject, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_AT
 FORWARD(C_DestroyObject, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object), (session, object))
 FORWARD(C_GetObjectSize, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ULONG *size),
         (session, object, size))
-FORWARD(C_GetAttributeValue, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *templ, CK_ULONG count),
-        (session, object, templ, count))
 FORWARD(C_SetAttributeValue, (CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *templ, CK_ULONG count),
         (session, object, templ, count))
 FORWARD(C_FindObjectsInit, (CK_SESSION_HANDLE session, CK_ATTRIBUTE *templ, CK_ULONG count), (session, templ, count))
@@ -260,8 +270,6 @@ FORWARD(C_EncryptFinal, (CK_SESSION_HANDLE session, CK_BYTE *last_encrypted_part
         (session, last_encrypted_part, last_encrypted_part_len))
 FORWARD(C_DecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key),
         (session, mechanism, key))
-FORWARD(C_Decrypt, (CK_SESSION_HANDLE session, CK_BYTE *encrypted_data, CK_ULONG encrypted_data_len, CK_BYTE *data, CK_ULONG *data_len),
-        (session, encrypted_data, encrypted_data_len, data, data_len))
 FORWARD(C_DecryptUpdate, (CK_SESSION_HANDLE session, CK_BYTE *encrypted_part, CK_ULONG encrypted_part_len, CK_BYTE *part, CK_ULONG *part_len),
         (session, encrypted_part, encrypted_part_len, part, part_len))
 FORWARD(C_DecryptFinal, (CK_SESSION_HANDLE session, CK_BYTE *last_part, CK_ULONG *last_part_len),
@@ -307,8 +315,6 @@ FORWARD(C_WrapKey, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJEC
         (session, mechanism, wrapping_key, key, wrapped_key, wrapped_key_len))
 FORWARD(C_UnwrapKey, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE unwrapping_key, CK_BYTE *wrapped_key, CK_ULONG wrapped_key_len, CK_ATTRIBUTE *templ, CK_ULONG attribute_count, CK_OBJECT_HANDLE *key),
         (session, mechanism, unwrapping_key, wrapped_key, wrapped_key_len, templ, attribute_count, key))
-FORWARD(C_DeriveKey, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base_key, CK_ATTRIBUTE *templ, CK_ULONG attribute_count, CK_OBJECT_HANDLE *key),
-        (session, mechanism, base_key, templ, attribute_count, key))
 FORWARD(C_SeedRandom, (CK_SESSION_HANDLE session, CK_BYTE *seed, CK_ULONG seed_len), (session, seed, seed_len))
 FORWARD(C_GenerateRandom, (CK_SESSION_HANDLE session, CK_BYTE *random_data, CK_ULONG random_len),
         (session, random_data, random_len))

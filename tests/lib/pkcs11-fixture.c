@@ -6,6 +6,8 @@
 
 #include <dlfcn.h>
 #include <libgen.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <p11-kit/pkcs11.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +160,61 @@ void close_all_sessions(void)
         assert_int_equal(fn->C_CloseAllSessions(slots[i]), CKR_OK);
 }
 
+/* A session of the test's own; the login that it shares is the plugin's. */
+static CK_SESSION_HANDLE open_session(const char *label)
+{
+    CK_FUNCTION_LIST *fn = module_functions();
+    CK_SESSION_HANDLE session;
+    CK_SLOT_ID slots[64];
+    CK_ULONG count = 64;
+    CK_TOKEN_INFO info;
+
+    assert_int_equal(fn->C_GetSlotList(CK_TRUE, slots, &count), CKR_OK);
+    for (CK_ULONG i = 0; i < count; i++) {
+        assert_int_equal(fn->C_GetTokenInfo(slots[i], &info), CKR_OK);
+        if (strncmp((char *)info.label, label, strlen(label)))
+            continue;
+        assert_int_equal(fn->C_OpenSession(slots[i], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session),
+                         CKR_OK);
+        return session;
+    }
+    fail_msg("no token '%s'", label);
+    return 0;
+}
+
+size_t count_objects(const char *token)
+{
+    CK_FUNCTION_LIST *fn = module_functions();
+    CK_SESSION_HANDLE session = open_session(token);
+    CK_OBJECT_HANDLE found[512];
+    CK_ULONG count = 0;
+
+    assert_int_equal(fn->C_FindObjectsInit(session, NULL, 0), CKR_OK);
+    assert_int_equal(fn->C_FindObjects(session, found, 512, &count), CKR_OK);
+    assert_int_equal(fn->C_FindObjectsFinal(session), CKR_OK);
+    assert_int_equal(fn->C_CloseSession(session), CKR_OK);
+    return count;
+}
+
+void make_secret(const char *token, const char *label, unsigned long key_type)
+{
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_BBOOL yes = CK_TRUE;
+    unsigned char value[64] = { 7 };
+    char name[64];
+    CK_ATTRIBUTE at[] = {
+        { CKA_CLASS, &class, sizeof class }, { CKA_KEY_TYPE, &key_type, sizeof key_type },
+        { CKA_TOKEN, &yes, sizeof yes },     { CKA_SIGN, &yes, sizeof yes },
+        { CKA_VALUE, value, sizeof value },  { CKA_LABEL, name, strlen(label) },
+    };
+    CK_SESSION_HANDLE session = open_session(token);
+    CK_OBJECT_HANDLE made;
+
+    snprintf(name, sizeof name, "%s", label);
+    assert_int_equal(module_functions()->C_CreateObject(session, at, sizeof at / sizeof *at, &made), CKR_OK);
+    assert_int_equal(module_functions()->C_CloseSession(session), CKR_OK);
+}
+
 void restart_module(void)
 {
     CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
@@ -261,18 +318,43 @@ int sign(void *key, uint32_t scheme, uint32_t hash, uint32_t salt, struct plugin
     return plugin->sign(key, &alg, message, len, &ret->out);
 }
 
+static void read_spki(void *key, const struct hx_object *object, struct hx_bytes *ret)
+{
+    struct plugin_bytes public;
+
+    plugin_bytes_init(&public);
+    must(plugin->read(key, HX_PUBLIC, &public.out));
+    must(encode_spki(object, public.data, public.len, ret));
+    plugin_bytes_free(&public);
+}
+
+EVP_PKEY *public_key(void *token, const char *label)
+{
+    struct plugin_objects keys = list(token, HX_PRIVATE_KEY, label);
+    AUTO_BYTES struct hx_bytes spki = { 0 };
+    const unsigned char *at;
+    void *key = load(token, &keys.object[0]);
+    EVP_PKEY *public;
+
+    read_spki(key, &keys.object[0], &spki);
+    at = spki.data;
+    public = d2i_PUBKEY(NULL, &at, (long)spki.len);
+    assert_non_null(public);
+    plugin->unload(key);
+    plugin_objects_free(&keys);
+    return public;
+}
+
 void sign_and_verify(void *token, const char *label, uint32_t scheme, uint32_t hash, uint32_t salt)
 {
     struct hx_alg alg = { .scheme = scheme, .hash = hash, .salt_len = salt };
     struct plugin_objects keys = list(token, HX_PRIVATE_KEY, label);
     AUTO_BYTES struct hx_bytes spki = { 0 }, der = { 0 };
-    struct plugin_bytes public, signature;
+    struct plugin_bytes signature;
     void *key = load(token, &keys.object[0]);
     int r;
 
-    plugin_bytes_init(&public);
-    must(plugin->read(key, HX_PUBLIC, &public.out));
-    must(encode_spki(&keys.object[0], public.data, public.len, &spki));
+    read_spki(key, &keys.object[0], &spki);
     must(sign(key, scheme, hash, salt, &signature));
     if (scheme == HX_ECDSA)
         must(encode_ecdsa(signature.data, signature.len, &der));
@@ -282,7 +364,6 @@ void sign_and_verify(void *token, const char *label, uint32_t scheme, uint32_t h
     if (r)
         fail_msg("'%s', scheme %u, hash %u: %s", label, scheme, hash, hx_last_error());
     plugin->unload(key);
-    plugin_bytes_free(&public);
     plugin_bytes_free(&signature);
     plugin_objects_free(&keys);
 }

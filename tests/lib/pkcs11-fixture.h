@@ -44,6 +44,15 @@ struct plugin_objects list(void *token, uint32_t kind, const char *label);
 void *load(void *token, const struct hx_object *);
 void *load_by_label(void *token, uint32_t kind, const char *label);
 
+/* All that is on the token and in the sessions of this process, told by the module itself. */
+size_t count_objects(const char *token);
+
+/* Made behind the plugin's back: a secret key of that CK_KEY_TYPE, 64 bytes long. */
+void make_secret(const char *token, const char *label, unsigned long key_type);
+
+/* Made for a key of the token's by libcrypto, from the public half that the plugin tells; for EVP_PKEY_free(). */
+struct evp_pkey_st *public_key(void *token, const char *label);
+
 int generate(void *token, uint32_t type, uint32_t bits, const char *label, const char *id, uint32_t flags);
 
 /* Signs with that scheme, hash and salt, and verifies with the public key that the plugin tells, or that of spki. */
@@ -56,6 +65,10 @@ void assert_refused(int r, int expected, const char *text);
 /* The groups of tests/unit/pkcs11-*.c: how many tests failed. */
 int pkcs11_object_tests(void);
 int pkcs11_call_tests(void);
+int pkcs11_decrypt_tests(void);
+int pkcs11_derive_tests(void);
+int pkcs11_random_tests(void);
+int pkcs11_secret_tests(void);
 
 /* What the program does when it was started anew with arguments: a life of its own for the module. */
 int pkcs11_call_main(int argc, char **argv);

@@ -132,7 +132,8 @@ static void making_a_key_twice_needs_replace(void **state)
     plugin_objects_free(&keys);
     sign_and_verify(token, "again", HX_ECDSA, HX_SHA384, 0);
     assert_refused(generate(token, HX_RSA, 2048, "odd", NULL, HX_RESTRICTED), HX_E_UNSUPPORTED, "properties");
-    assert_refused(generate(token, HX_GENERIC, 0, "odd", NULL, 0), HX_E_UNSUPPORTED, "type");
+    assert_refused(generate(token, HX_GENERIC, 0, "odd", NULL, 0), HX_E_UNSUPPORTED, "only private keys and secrets");
+    assert_refused(generate(token, 99, 0, "odd", NULL, 0), HX_E_UNSUPPORTED, "type 99");
     plugin->close(token);
 }
 
