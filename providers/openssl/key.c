@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A key as OpenSSL holds it.  It never changes once it is made, so that a duplicate is one more holder. */
+/* A key as OpenSSL holds it.  It never changes once it is made, so that a duplicate is one more holder; only
+ * one that is made of parameters, as CMS does with a peer's, waits for its point. */
 #include "key.h"
 
+#include "rejection.h"
 #include "software.h"
 
 #include <openssl/err.h>
@@ -93,6 +95,7 @@ void key_free(struct key *key)
     if (!key || --key->holders)
         return;
     public_free(key->public);
+    rejection_free(key->rejection);
     hx_key_close(key->hx);
     free(key);
 }
@@ -198,6 +201,43 @@ int key_import(struct key *key, const OSSL_PARAM params[])
         return 1;
     public_free(public);
     return 0;
+}
+
+struct key *key_parameters(struct key *key)
+{
+    EVP_PKEY *public = key_public(key);
+    EVP_PKEY *blank = public ? EVP_PKEY_new() : NULL;
+    struct key *made = blank ? key_new(key->provider, key->type) : NULL;
+
+    if (made && EVP_PKEY_copy_parameters(blank, public) == 1) {
+        made->public = public_new(blank);
+        made->unfinished = true;
+        if (made->public)
+            return made;
+        blank = NULL;
+    }
+    EVP_PKEY_free(blank);
+    key_free(made);
+    return NULL;
+}
+
+int key_finish(struct key *key, const OSSL_PARAM params[])
+{
+    const OSSL_PARAM *point = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY);
+    EVP_PKEY *public;
+    int ok;
+
+    if (!params || !params->key)
+        return 1;
+    if (!key->unfinished || !point || point != params || point[1].key)
+        return error_raise(key->provider, HX_E_UNSUPPORTED, __func__, "parameter '%s': a token's key does not change",
+                           params->key);
+    public = key_public(key);
+    ok = public && point->data_type == OSSL_PARAM_OCTET_STRING &&
+         EVP_PKEY_set1_encoded_public_key(public, point->data, point->data_size) == 1;
+    key->unfinished = !ok;
+    return ok ||
+           error_raise(key->provider, HX_E_INVALID, __func__, "parameter '%s': no point of the curve", params->key);
 }
 
 int key_hand_over(struct key *key, OSSL_CALLBACK *cb, void *arg)

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 
 struct public;
+struct rejection;
 
 struct key {
     atomic_uint holders;
@@ -16,6 +17,8 @@ struct key {
     const struct keysize *size; /* NULL: an unusual one, ask key_public() */
     hx_key *hx; /* NULL: public only */
     _Atomic(struct public *) public;
+    bool unfinished; /* made by key_parameters(), the public numbers are yet to come */
+    _Atomic(struct rejection *) rejection; /* PKCS#1 decryption's (rejection.c) */
 };
 
 /* An empty public key, to be filled by key_import(). */
@@ -38,6 +41,11 @@ int key_bits(struct key *);
 
 /* Fills an empty key with public numbers; private ones are refused. */
 int key_import(struct key *, const OSSL_PARAM params[]);
+
+/* A public key of the same curve, without a point; key_finish() gives it one, once.  NULL or 0: the type has no
+ * parameters, or the reason is raised. */
+struct key *key_parameters(struct key *);
+int key_finish(struct key *, const OSSL_PARAM params[]);
 
 /* Calls cb with an object reference to the key, for keymgmt's load to take; frees the key if nobody took it. */
 int key_hand_over(struct key *, OSSL_CALLBACK *cb, void *arg);

@@ -16,7 +16,34 @@ struct keygen {
     char *token, *label;
 };
 
-static int take_text(const OSSL_PARAM params[], const char *name, char **ret)
+static const OSSL_PARAM known[] = {
+    OSSL_PARAM_utf8_string(PARAM_TOKEN, NULL, 0),
+    OSSL_PARAM_utf8_string(PARAM_LABEL, NULL, 0),
+    OSSL_PARAM_size_t(OSSL_PKEY_PARAM_RSA_BITS, NULL),
+    OSSL_PARAM_size_t(OSSL_PKEY_PARAM_RSA_PRIMES, NULL),
+    OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
+    OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+    OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, NULL, 0),
+    OSSL_PARAM_END,
+};
+
+/* A wish that is passed over would give a key that nobody asked for. */
+static int check_known(struct keygen *gen, const OSSL_PARAM params[])
+{
+    for (; params->key; params++)
+        if (!OSSL_PARAM_locate_const(known, params->key))
+            return error_raise(gen->provider, HX_E_UNSUPPORTED, __func__,
+                               "parameter '%s': a key of type '%s' in a token cannot have it", params->key,
+                               gen->type->name);
+    return 1;
+}
+
+static int bad_value(struct keygen *gen, const char *name)
+{
+    return error_raise(gen->provider, HX_E_INVALID, __func__, "parameter '%s': not a value that it can have", name);
+}
+
+static int take_text(struct keygen *gen, const OSSL_PARAM params[], const char *name, char **ret)
 {
     const OSSL_PARAM *param = OSSL_PARAM_locate_const(params, name);
     char *text = NULL;
@@ -24,7 +51,7 @@ static int take_text(const OSSL_PARAM params[], const char *name, char **ret)
     if (!param)
         return 1;
     if (!OSSL_PARAM_get_utf8_string(param, &text, 0))
-        return 0;
+        return bad_value(gen, name);
     OPENSSL_free(*ret);
     *ret = text;
     return 1;
@@ -33,15 +60,20 @@ static int take_text(const OSSL_PARAM params[], const char *name, char **ret)
 static int take_size(struct keygen *gen, const OSSL_PARAM params[])
 {
     const OSSL_PARAM *bits = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_RSA_BITS);
+    const OSSL_PARAM *primes = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_RSA_PRIMES);
     const OSSL_PARAM *exponent = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_RSA_E);
+    uint32_t count;
 
-    if (!bits && !exponent)
+    if (!bits && !primes && !exponent)
         return 1;
     if (!gen->type->has_padding)
         return error_raise(gen->provider, HX_E_INVALID, __func__, "a key of type '%s' has no such parameter",
                            gen->type->name);
-    return (!bits || OSSL_PARAM_get_uint32(bits, &gen->spec.bits)) &&
-           (!exponent || OSSL_PARAM_get_uint64(exponent, &gen->spec.rsa_e));
+    if (bits && !OSSL_PARAM_get_uint32(bits, &gen->spec.bits))
+        return bad_value(gen, bits->key);
+    if (primes && (!OSSL_PARAM_get_uint32(primes, &count) || count != 2))
+        return bad_value(gen, primes->key);
+    return !exponent || OSSL_PARAM_get_uint64(exponent, &gen->spec.rsa_e) || bad_value(gen, exponent->key);
 }
 
 static int take_group(struct keygen *gen, const OSSL_PARAM params[])
@@ -49,7 +81,7 @@ static int take_group(struct keygen *gen, const OSSL_PARAM params[])
     const struct keysize *size;
     char *group = NULL;
 
-    if (!take_text(params, OSSL_PKEY_PARAM_GROUP_NAME, &group))
+    if (!take_text(gen, params, OSSL_PKEY_PARAM_GROUP_NAME, &group))
         return 0;
     if (!group)
         return 1;
@@ -71,7 +103,7 @@ static int check_encoding(struct keygen *gen, const OSSL_PARAM params[])
     char *encoding = NULL;
     bool named;
 
-    if (!take_text(params, OSSL_PKEY_PARAM_EC_ENCODING, &encoding))
+    if (!take_text(gen, params, OSSL_PKEY_PARAM_EC_ENCODING, &encoding))
         return 0;
     named = !encoding || !strcasecmp(encoding, OSSL_PKEY_EC_ENCODING_GROUP);
     OPENSSL_free(encoding);
@@ -84,25 +116,29 @@ static int set_params(void *keygen, const OSSL_PARAM params[])
 
     if (!params)
         return 1;
-    return take_text(params, PARAM_TOKEN, &gen->token) && take_text(params, PARAM_LABEL, &gen->label) &&
-           take_size(gen, params) && take_group(gen, params) && check_encoding(gen, params);
+    return check_known(gen, params) && take_text(gen, params, PARAM_TOKEN, &gen->token) &&
+           take_text(gen, params, PARAM_LABEL, &gen->label) && take_size(gen, params) && take_group(gen, params) &&
+           check_encoding(gen, params);
 }
 
 static const OSSL_PARAM *settable_params(void *keygen, void *provider)
 {
-    static const OSSL_PARAM settable[] = {
-        OSSL_PARAM_utf8_string(PARAM_TOKEN, NULL, 0),
-        OSSL_PARAM_utf8_string(PARAM_LABEL, NULL, 0),
-        OSSL_PARAM_size_t(OSSL_PKEY_PARAM_RSA_BITS, NULL),
-        OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
-        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, NULL, 0),
-        OSSL_PARAM_END,
-    };
-
     (void)keygen;
     (void)provider;
-    return settable;
+    return known;
+}
+
+/* A key like another: on its curve.  Of RSA there is nothing to be alike in. */
+static int set_template(void *keygen, void *template)
+{
+    const struct key *like = template;
+    struct keygen *gen = keygen;
+
+    if (!like->size || !like->size->group)
+        return 1;
+    gen->spec.type = like->size->type;
+    gen->spec.bits = like->size->bits;
+    return 1;
 }
 
 static void cleanup(void *keygen)
@@ -120,8 +156,10 @@ void *keygen_new(struct provider *provider, const struct keytype *type, int sele
 {
     struct keygen *gen;
 
-    if (!(selection & OSSL_KEYMGMT_SELECT_KEYPAIR))
+    if (!(selection & OSSL_KEYMGMT_SELECT_KEYPAIR)) {
+        error_raise(provider, HX_E_UNSUPPORTED, __func__, "a token makes keys, not parameters alone");
         return NULL;
+    }
     gen = calloc(1, sizeof(*gen));
     if (!gen)
         return NULL;
@@ -160,6 +198,7 @@ static void *generate(void *keygen, OSSL_CALLBACK *progress, void *arg)
 }
 
 const OSSL_DISPATCH keygen_functions[] = {
+    { OSSL_FUNC_KEYMGMT_GEN_SET_TEMPLATE, (void (*)(void))set_template },
     { OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS, (void (*)(void))set_params },
     { OSSL_FUNC_KEYMGMT_GEN_SETTABLE_PARAMS, (void (*)(void))settable_params },
     { OSSL_FUNC_KEYMGMT_GEN, (void (*)(void))generate },

@@ -34,10 +34,7 @@ static void *dup_key(const void *from, int selection)
 {
     struct key *key = (struct key *)(uintptr_t)from;
 
-    /* Parameters without a key are nothing that a token could hold. */
-    if (!(selection & OSSL_KEYMGMT_SELECT_KEYPAIR))
-        return NULL;
-    return key_retain(key);
+    return selection & OSSL_KEYMGMT_SELECT_KEYPAIR ? key_retain(key) : key_parameters(key);
 }
 
 static int has(const void *keydata, int selection)
@@ -48,7 +45,7 @@ static int has(const void *keydata, int selection)
         return 0;
     if (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY && !key->hx)
         return 0;
-    return key->hx || key->public || !(selection & OSSL_KEYMGMT_SELECT_PUBLIC_KEY);
+    return key->hx || (key->public && !key->unfinished) || !(selection & OSSL_KEYMGMT_SELECT_PUBLIC_KEY);
 }
 
 static int match(const void *a, const void *b, int selection)
@@ -139,6 +136,22 @@ static int get_params(void *keydata, OSSL_PARAM params[])
     return public && EVP_PKEY_get_params(public, params) == 1;
 }
 
+static int set_params(void *key, const OSSL_PARAM params[])
+{
+    return key_finish(key, params);
+}
+
+static const OSSL_PARAM *settable_params(void *provider)
+{
+    static const OSSL_PARAM settable[] = {
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, NULL, 0),
+        OSSL_PARAM_END,
+    };
+
+    (void)provider;
+    return settable;
+}
+
 static const OSSL_PARAM *public_numbers(int selection)
 {
     static const OSSL_PARAM numbers[] = {
@@ -161,7 +174,8 @@ static int export_key(void *keydata, int selection, OSSL_CALLBACK *cb, void *arg
     EVP_PKEY *public;
     int ok;
 
-    if (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY && key->hx)
+    if (!has(key, selection & OSSL_KEYMGMT_SELECT_PUBLIC_KEY) ||
+        (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY && key->hx))
         return 0;
     public = key_public(key);
     if (!public || EVP_PKEY_todata(public, selection & ~OSSL_KEYMGMT_SELECT_PRIVATE_KEY, &params) != 1)
@@ -186,6 +200,8 @@ const OSSL_DISPATCH keymgmt_functions[] = {
     { OSSL_FUNC_KEYMGMT_VALIDATE, (void (*)(void))validate },
     { OSSL_FUNC_KEYMGMT_GET_PARAMS, (void (*)(void))get_params },
     { OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, (void (*)(void))known_params },
+    { OSSL_FUNC_KEYMGMT_SET_PARAMS, (void (*)(void))set_params },
+    { OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, (void (*)(void))settable_params },
     { OSSL_FUNC_KEYMGMT_EXPORT, (void (*)(void))export_key },
     { OSSL_FUNC_KEYMGMT_EXPORT_TYPES, (void (*)(void))public_numbers },
     { OSSL_FUNC_KEYMGMT_IMPORT, (void (*)(void))import_key },

@@ -6,6 +6,7 @@
 #include <openssl/core.h>
 
 #define MAC_NAME "HSMUX-HMAC"
+#define MAC_PARAM_ADDRESS "address" /* of the secret */
 
 extern const OSSL_DISPATCH mac_functions[];
 

@@ -139,17 +139,32 @@ static int send(struct signature *sig, const struct hx_alg *alg, const void *in,
     return ok;
 }
 
+/* The digests beside enum hx_hash that a PKCS#1 signature may name: what signs with another nobody can verify. */
+static bool has_digest_info(int nid)
+{
+    static const int nids[] = { NID_md5,        NID_mdc2,     NID_ripemd160, NID_sha224,   NID_sha512_224,
+                                NID_sha512_256, NID_sha3_224, NID_sha3_256,  NID_sha3_384, NID_sha3_512 };
+
+    for (size_t i = 0; i < sizeof(nids) / sizeof(*nids); i++)
+        if (nids[i] == nid)
+            return true;
+    return false;
+}
+
 /* PKCS#1 with a digest that tokens have no number for: they pad our DigestInfo as it is. */
 static int send_digest_info(struct signature *sig, const void *in, size_t len, unsigned char *out, size_t *out_len,
                             size_t size)
 {
     static const struct hx_alg alg = { .scheme = HX_RSA_PKCS1 };
-    X509_SIG *info = X509_SIG_new();
     ASN1_OCTET_STRING *digest;
     unsigned char *der = NULL;
     X509_ALGOR *algorithm;
+    X509_SIG *info;
     int der_len = -1, ok = 0;
 
+    if (!has_digest_info(sig->digest->nid))
+        return error_raise(sig->provider, HX_E_UNSUPPORTED, __func__, "digest '%s': not for pkcs1", sig->digest->name);
+    info = X509_SIG_new();
     if (info) {
         X509_SIG_getm(info, &algorithm, &digest);
         if (X509_ALGOR_set0(algorithm, OBJ_nid2obj(sig->digest->nid), V_ASN1_NULL, NULL) == 1 &&

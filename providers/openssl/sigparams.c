@@ -2,19 +2,13 @@
 /* The parameters of a signature: digest, padding, salt, mask generation. */
 #include "signature.h"
 
+#include "word.h"
+
 #include <openssl/params.h>
 #include <openssl/rsa.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 /* OpenSSL 3.1's RSA_PSS_SALTLEN_AUTO_DIGEST_MAX, which programs built with it may send. */
 enum { SALT_AUTO_DIGEST_MAX = -4 };
-
-struct word {
-    int value;
-    const char *name;
-};
 
 static const struct word paddings[] = {
     { RSA_PKCS1_PADDING, OSSL_PKEY_RSA_PAD_MODE_PKCSV15 },
@@ -40,43 +34,6 @@ void signature_reset(struct signature *sig)
     sig->salt = RSA_PSS_SALTLEN_AUTO;
 }
 
-/* A parameter that is a word, or the number that it stands for. */
-static int get_word(const OSSL_PARAM *param, const struct word *words, int *ret)
-{
-    const char *text;
-    char *end;
-    long number;
-
-    if (param->data_type != OSSL_PARAM_UTF8_STRING)
-        return OSSL_PARAM_get_int(param, ret);
-    if (!OSSL_PARAM_get_utf8_string_ptr(param, &text))
-        return 0;
-    for (; words->name; words++) {
-        if (!strcasecmp(words->name, text)) {
-            *ret = words->value;
-            return 1;
-        }
-    }
-    number = strtol(text, &end, 10);
-    if (!*text || *end || number < INT16_MIN || number > INT16_MAX)
-        return 0;
-    *ret = (int)number;
-    return 1;
-}
-
-static int put_word(OSSL_PARAM *param, const struct word *words, int value)
-{
-    char number[16];
-
-    if (param->data_type != OSSL_PARAM_UTF8_STRING)
-        return OSSL_PARAM_set_int(param, value);
-    for (; words->name; words++)
-        if (words->value == value)
-            return OSSL_PARAM_set_utf8_string(param, words->name);
-    snprintf(number, sizeof(number), "%d", value);
-    return OSSL_PARAM_set_utf8_string(param, number);
-}
-
 int signature_set_digest(struct signature *sig, const char *name)
 {
     const struct digest *digest = NULL;
@@ -97,7 +54,7 @@ static int set_padding(struct signature *sig, const OSSL_PARAM *param)
 {
     int padding;
 
-    if (!get_word(param, paddings, &padding) || (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_PSS_PADDING))
+    if (!word_get(param, paddings, &padding) || (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_PSS_PADDING))
         return error_raise(sig->provider, HX_E_UNSUPPORTED, __func__, "padding: signatures have pkcs1 or pss");
     sig->padding = padding;
     /* What the default provider does, and RFC 8017 A.2.3 says, where nobody names a digest. */
@@ -112,7 +69,7 @@ static int set_salt(struct signature *sig, const OSSL_PARAM *param)
 
     if (sig->padding != RSA_PKCS1_PSS_PADDING)
         return error_raise(sig->provider, HX_E_INVALID, __func__, "a salt length goes with padding pss");
-    if (!get_word(param, salts, &salt) || salt < SALT_AUTO_DIGEST_MAX)
+    if (!word_get(param, salts, &salt) || salt < SALT_AUTO_DIGEST_MAX)
         return error_raise(sig->provider, HX_E_INVALID, __func__, "salt length: not digest, max, auto or a number");
     sig->salt = salt;
     return 1;
@@ -124,8 +81,8 @@ static int set_mgf_digest(struct signature *sig, const OSSL_PARAM *param)
 
     if (sig->padding != RSA_PKCS1_PSS_PADDING)
         return error_raise(sig->provider, HX_E_INVALID, __func__, "an mgf1 digest goes with padding pss");
-    if (!OSSL_PARAM_get_utf8_string_ptr(param, &name))
-        return 0;
+    if (!OSSL_PARAM_get_utf8_string_ptr(param, &name) || !name)
+        return error_raise(sig->provider, HX_E_INVALID, __func__, "mgf1 digest: not a name");
     sig->mgf_digest = software_digest(sig->provider, name);
     return !!sig->mgf_digest;
 }
@@ -134,7 +91,18 @@ static int set_digest(struct signature *sig, const OSSL_PARAM *param)
 {
     const char *name;
 
-    return OSSL_PARAM_get_utf8_string_ptr(param, &name) && signature_set_digest(sig, name);
+    if (!OSSL_PARAM_get_utf8_string_ptr(param, &name) || !name)
+        return error_raise(sig->provider, HX_E_INVALID, __func__, "digest: not a name");
+    return signature_set_digest(sig, name);
+}
+
+/* It follows from the digest; another one cannot be had. */
+static int set_digest_size(struct signature *sig, const OSSL_PARAM *param)
+{
+    size_t size;
+
+    return (OSSL_PARAM_get_size_t(param, &size) && sig->digest && size == sig->digest->size) ||
+           error_raise(sig->provider, HX_E_INVALID, __func__, "digest size: not that of the digest");
 }
 
 int signature_set_params(void *signature, const OSSL_PARAM params[])
@@ -145,6 +113,7 @@ int signature_set_params(void *signature, const OSSL_PARAM params[])
         bool padded_only;
     } setters[] = {
         { OSSL_SIGNATURE_PARAM_DIGEST, set_digest, false },
+        { OSSL_SIGNATURE_PARAM_DIGEST_SIZE, set_digest_size, false },
         { OSSL_SIGNATURE_PARAM_PAD_MODE, set_padding, true },
         { OSSL_SIGNATURE_PARAM_PSS_SALTLEN, set_salt, true },
         { OSSL_SIGNATURE_PARAM_MGF1_DIGEST, set_mgf_digest, true },
@@ -181,13 +150,6 @@ int signature_salt(const struct signature *sig, size_t digest_size)
     }
 }
 
-static int put_digest(OSSL_PARAM params[], const char *name, const struct digest *digest)
-{
-    OSSL_PARAM *param = OSSL_PARAM_locate(params, name);
-
-    return !param || OSSL_PARAM_set_utf8_string(param, digest ? EVP_MD_get0_name(digest->md) : "");
-}
-
 int signature_get_params(void *signature, OSSL_PARAM params[])
 {
     struct signature *sig = signature;
@@ -203,18 +165,19 @@ int signature_get_params(void *signature, OSSL_PARAM params[])
         return 0;
     if (size && !OSSL_PARAM_set_size_t(size, sig->digest ? sig->digest->size : 0))
         return 0;
-    if (!put_digest(params, OSSL_SIGNATURE_PARAM_DIGEST, sig->digest))
+    if (!word_put_digest(params, OSSL_SIGNATURE_PARAM_DIGEST, sig->digest))
         return 0;
     if (!sig->key->type->has_padding)
         return 1;
-    return (!padding || put_word(padding, paddings, sig->padding)) && (!salt || put_word(salt, salts, sig->salt)) &&
-           put_digest(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST, sig->mgf_digest ? sig->mgf_digest : sig->digest);
+    return (!padding || word_put(padding, paddings, sig->padding)) && (!salt || word_put(salt, salts, sig->salt)) &&
+           word_put_digest(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST, sig->mgf_digest ? sig->mgf_digest : sig->digest);
 }
 
 const OSSL_PARAM *signature_settable(void *signature, void *provider)
 {
     static const OSSL_PARAM settable[] = {
         OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
+        OSSL_PARAM_size_t(OSSL_SIGNATURE_PARAM_DIGEST_SIZE, NULL),
         OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PROPERTIES, NULL, 0),
         OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL, 0),
         OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL, 0),

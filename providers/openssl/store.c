@@ -60,10 +60,19 @@ static const OSSL_PARAM *settable(void *provider)
 
 static int set_params(void *ctx, const OSSL_PARAM params[])
 {
+    static const char *const searches[] = { OSSL_STORE_PARAM_SUBJECT,     OSSL_STORE_PARAM_ISSUER,
+                                            OSSL_STORE_PARAM_SERIAL,      OSSL_STORE_PARAM_DIGEST,
+                                            OSSL_STORE_PARAM_FINGERPRINT, OSSL_STORE_PARAM_ALIAS };
     const OSSL_PARAM *expect = OSSL_PARAM_locate_const(params, OSSL_STORE_PARAM_EXPECT);
     struct store *store = ctx;
 
-    return !expect || OSSL_PARAM_get_int(expect, &store->expect);
+    /* A search that is passed over would find everything. */
+    for (size_t i = 0; i < sizeof(searches) / sizeof(*searches); i++)
+        if (OSSL_PARAM_locate_const(params, searches[i]))
+            return error_raise(store->provider, HX_E_UNSUPPORTED, __func__,
+                               "no search by %s: name the object in its address", searches[i]);
+    return !expect || OSSL_PARAM_get_int(expect, &store->expect) ||
+           error_raise(store->provider, HX_E_INVALID, __func__, "'%s': not a number", OSSL_STORE_PARAM_EXPECT);
 }
 
 static int give(int object, const char *type, OSSL_PARAM data, OSSL_CALLBACK *cb, void *arg)
@@ -160,7 +169,7 @@ static int load(void *ctx, OSSL_CALLBACK *cb, void *arg, OSSL_PASSPHRASE_CALLBAC
             items_free(&store->items);
     }
     if (store->next >= store->items.count)
-        return 0;
+        return !store->failing; /* nothing found is the end, and no error */
     store->failing = !give_item(store, &store->items.item[store->next++], cb, arg);
     return !store->failing;
 }

@@ -3,19 +3,14 @@
  * public half in our private library context. */
 #include "signature.h"
 
+#include "word.h"
+
 #include <openssl/params.h>
 #include <openssl/rsa.h>
 
 enum { PARAMS = 5, ALGORITHM_MAX = 512 };
 
 typedef int init_fn(EVP_PKEY_CTX *ctx, const OSSL_PARAM params[]);
-
-static OSSL_PARAM digest_param(const char *name, const struct digest *digest)
-{
-    char *text = (char *)(uintptr_t)digest->name;
-
-    return OSSL_PARAM_construct_utf8_string(name, text, 0);
-}
 
 /* The padding, into ret, ended. */
 static void padding_params(struct signature *sig, int *salt, OSSL_PARAM *ret)
@@ -25,7 +20,7 @@ static void padding_params(struct signature *sig, int *salt, OSSL_PARAM *ret)
     if (sig->key->type->has_padding && sig->padding == RSA_PKCS1_PSS_PADDING) {
         *ret++ = OSSL_PARAM_construct_int(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, salt);
         if (sig->mgf_digest)
-            *ret++ = digest_param(OSSL_SIGNATURE_PARAM_MGF1_DIGEST, sig->mgf_digest);
+            *ret++ = word_digest_param(OSSL_SIGNATURE_PARAM_MGF1_DIGEST, sig->mgf_digest);
     }
     *ret = OSSL_PARAM_construct_end();
 }
@@ -39,12 +34,13 @@ static EVP_PKEY_CTX *verifier(struct signature *sig, init_fn *init)
     if (!public)
         return NULL;
     if (sig->digest)
-        *at++ = digest_param(OSSL_SIGNATURE_PARAM_DIGEST, sig->digest);
+        *at++ = word_digest_param(OSSL_SIGNATURE_PARAM_DIGEST, sig->digest);
     padding_params(sig, &sig->salt, at);
     ctx = EVP_PKEY_CTX_new_from_pkey(software_libctx(sig->provider), public, NULL);
     if (ctx && init(ctx, params) == 1)
         return ctx;
     EVP_PKEY_CTX_free(ctx);
+    error_raise(sig->provider, HX_E_UNSUPPORTED, __func__, "verification: not with this digest and padding");
     return NULL;
 }
 
@@ -99,6 +95,8 @@ int verify_algorithm(struct signature *sig, OSSL_PARAM *ret)
         return 0;
     if (sig->digest && sig->key->type->has_padding)
         salt = signature_salt(sig, sig->digest->size);
+    if (salt < 0)
+        return error_raise(sig->provider, HX_E_INVALID, __func__, "pss: the key is too short for digest and salt");
     padding_params(sig, &salt, padding);
     ctx = EVP_MD_CTX_new();
     ok = ctx &&

@@ -86,9 +86,28 @@ expect_error() {
     [ "$(wc -l <"$WORK/err")" = 1 ] || fail "not one line but: $(cat "$WORK/err")"
 }
 
+# each_program NAME...: every program of these names in $PATH, each once.
+each_program() {
+    local program
+    type -aP "$@" | while read -r program; do
+        echo "$(realpath "$program") $program"
+    done | sort -u -k1,1 | cut -d' ' -f2-
+}
+
+# public_copy: from here on hsmux is used from a copy that any user can read, as if installed; the checkout may be
+# closed to others.
+public_copy() {
+    cp -a "$PREFIX" "$WORK/prefix"
+    cp "$COUNTER" "$WORK/prefix/"
+    COUNTER=$WORK/prefix/p11-counter.so
+    export PATH=$WORK/prefix/bin:$PATH LD_LIBRARY_PATH=$WORK/prefix${LIBDIR#"$PREFIX"}
+    export HSMUX_PLUGINS=$WORK/prefix${PLUGINDIR#"$PREFIX"}
+}
+
 # Turns the provider on for every program that starts from here.
 use_provider() {
     hsmux openssl-conf >"$WORK/openssl.cnf"
+    [ ! -d "$WORK/prefix" ] || sed -i "s|$PREFIX/|$WORK/prefix/|" "$WORK/openssl.cnf"
     export OPENSSL_CONF=$WORK/openssl.cnf
 }
 
@@ -123,6 +142,59 @@ softhsm_ini() {
     ini "[token $1]" "plugin = pkcs11" "module = $module" "token = $2" "pin-file = $(pin_file "$PIN")"
 }
 
+# share_pin GROUP: the configured PIN file stays root's, and that group may read it.
+share_pin() {
+    local file
+    file=$(sed -n 's/^pin-file = //p' "$HSMUX_CONF")
+    chgrp "$1" "$file"
+    chmod 640 "$file"
+}
+
+# signatures: how many the counted token made so far.
+signatures() {
+    grep -c 'C_Sign\b' "$WORK/calls" || true
+}
+
+# signed COUNT COMMAND...: it succeeds, and a token that is counted made at least so many signatures meanwhile.
+signed() {
+    local least=$1 before made
+    shift
+    if [ ! -e "$WORK/calls" ]; then
+        "$@"
+        return
+    fi
+    before=$(signatures)
+    "$@"
+    made=$(($(signatures) - before))
+    [ "$made" -ge "$least" ] || fail "$made signatures of the token, not $least, in: $*"
+}
+
+# on_both_tokens FUNCTION: "FUNCTION soft" with a file token; and where there is SoftHSM, "FUNCTION edge" with a counted
+# token of it.
+on_both_tokens() {
+    file_ini soft
+    "$1" soft
+    [ -n "$SOFTHSM" ] || return 0
+    softhsm_token edge
+    softhsm_ini edge edge counted
+    "$1" edge
+}
+
+# private_counter: from here on the counting module lies where only root finds it: who gave up root's rights must not
+# need the way to it.
+private_counter() {
+    mkdir -m 700 "$WORK/private"
+    cp "$COUNTER" "$WORK/private/p11-counter.so"
+    COUNTER=$WORK/private/p11-counter.so
+}
+
+# give_softhsm USER: who may use the SoftHSM tokens from here on; any user's calls are counted, from 0.
+give_softhsm() {
+    chown -R "$1" "$WORK/tokens"
+    : >"$WORK/calls"
+    chmod 666 "$WORK/calls"
+}
+
 # file_ini NAME: a configuration with one file token in $WORK/NAME.
 file_ini() {
     mkdir -p -m 700 "$WORK/$1"
@@ -150,13 +222,19 @@ make_server() {
     issue "$WORK/server.csr" "$WORK/server.pem" subjectAltName=IP:127.0.0.1
 }
 
-# make_credential TOKEN LABEL [TYPE]: a key on the token and its certificate from the CA, stored there; the certificate
-# is in $WORK/LABEL.pem too.
+# make_credential TOKEN LABEL [TYPE]: a key on the token and its certificate from the CA, for a client or a server on
+# 127.0.0.1, stored there; the certificate is in $WORK/LABEL.pem too.
 make_credential() {
     hsmux key generate "$2" --token "$1" --type "${3:-p256}"
     hsmux csr "hsm:$1/key/$2" --subject "/CN=$2" --out "$WORK/$2.csr"
-    issue "$WORK/$2.csr" "$WORK/$2.pem"
+    issue "$WORK/$2.csr" "$WORK/$2.pem" subjectAltName=IP:127.0.0.1
     hsmux cert import "$WORK/$2.pem" --token "$1"
+}
+
+# make_referenced TOKEN LABEL [TYPE]: the same, and the key's reference in $WORK/LABEL.ref.
+make_referenced() {
+    make_credential "$@"
+    hsmux ref "hsm:$1/key/$2" --out "$WORK/$2.ref"
 }
 
 # Below the ports that the kernel gives to outgoing connections: one of those could take it before the server does.
@@ -173,8 +251,17 @@ free_port() {
 start() {
     local name=$1
     shift
+    : >"$WORK/$name.log" # or who awaits a line of it could find an older one's
     "$@" >"$WORK/$name.log" 2>&1 </dev/null &
     pids+=($!)
+}
+
+# stop: what was started last.
+stop() {
+    local pid=${pids[-1]}
+    unset 'pids[-1]'
+    kill "$pid"
+    wait "$pid" 2>/dev/null || true # a daemon is no child of ours
 }
 
 wait_port() {
@@ -184,6 +271,20 @@ wait_port() {
         sleep 0.1
     done
     fail "nothing listens on port $1 after $((try / 10)) s: $(tail -n 20 "$WORK"/*.log)"
+}
+
+# greeted [openssl s_client option...]: does the server on $PORT sign?  How the connection ends later does not matter.
+greeted() {
+    echo | OPENSSL_CONF=/dev/null timeout 10 openssl s_client -connect "127.0.0.1:$PORT" -CAfile "$WORK/ca.pem" \
+        -verify_return_error "$@" >"$WORK/answer" 2>&1 || true
+    grep -q "^Peer signature type: ECDSA" "$WORK/answer"
+}
+
+# load COUNT PARALLEL: so many requests to https://127.0.0.1:$PORT/, each with a handshake of its own; prints how many
+# were answered with "signed".
+load() {
+    seq "$1" | OPENSSL_CONF=/dev/null xargs -P "$2" -I{} curl -sS -m 60 --cacert "$WORK/ca.pem" \
+        "https://127.0.0.1:$PORT/" 2>>"$WORK/load.err" | grep -c '^signed$' || true
 }
 
 # start_server [openssl s_server option...]: demands a client certificate; its port in $PORT.

@@ -5,17 +5,6 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-static void queue_says(const char *text)
-{
-    const char *data = NULL;
-    bool found = false;
-    int flags;
-
-    while (ERR_get_error_all(NULL, NULL, NULL, &data, &flags))
-        found = found || (flags & ERR_TXT_STRING && strstr(data, text));
-    assert_true(found);
-}
-
 /* A provider of its own that has not read its configuration yet. */
 static OSSL_LIB_CTX *fresh_context(void)
 {

@@ -30,22 +30,23 @@
 
 OSSL_provider_init_fn hsmux_provider_init;
 
-enum { RSA_2048, P256, P384, ED25519, KEYS };
+/* The usual kinds, and after them those that only set_up_all() makes. */
+enum { RSA_2048, P256, P384, ED25519, KEYS, RSA_3072 = KEYS, P521, ALL_KEYS };
 
 static const struct {
     const char *label, *type, *group, *digest;
-} kinds[KEYS] = {
-    { "rsa", "RSA", NULL, "SHA256" },
-    { "p256", "EC", "P-256", "SHA256" },
-    { "p384", "EC", "P-384", "SHA384" },
-    { "ed25519", "ED25519", NULL, NULL },
+    size_t rsa_bits;
+} kinds[ALL_KEYS] = {
+    { "rsa", "RSA", NULL, "SHA256", 2048 },     { "p256", "EC", "P-256", "SHA256", 0 },
+    { "p384", "EC", "P-384", "SHA384", 0 },     { "ed25519", "ED25519", NULL, NULL, 0 },
+    { "rsa3072", "RSA", NULL, "SHA256", 3072 }, { "p521", "EC", "P-521", "SHA512", 0 },
 };
 
 static char directory[] = "/tmp/hsmux-provider.XXXXXX";
 static char config[64];
 static OSSL_LIB_CTX *libctx;
 static OSSL_PROVIDER *ours, *theirs;
-static EVP_PKEY *twins[KEYS];
+static EVP_PKEY *twins[ALL_KEYS];
 static const char message[] = "a message of some length";
 
 /* Empty: the file token. */
@@ -69,9 +70,9 @@ static bool can_run(void)
         snprintf(softhsm, sizeof(softhsm), "%s", found.gl_pathv[0]);
         globfree(&found);
     }
-    if (*softhsm && system("command -v softhsm2-util >/dev/null") == 0)
+    if (*softhsm && system("command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null") == 0)
         return true;
-    printf("skipped: SoftHSM is not installed: it takes libsofthsm2.so and softhsm2-util\n");
+    printf("skipped: SoftHSM is not installed: it takes libsofthsm2.so, softhsm2-util and pkcs11-tool\n");
     return false;
 }
 
@@ -132,19 +133,43 @@ static void make_softhsm_token(void)
     put_file("pin", "73914682\n");
 }
 
+/* What softhsm2-util imports may not agree on secrets. */
+static void write_curve_key(int kind, const char *path)
+{
+    char command[1024], public[160];
+    FILE *file;
+
+    snprintf(public, sizeof(public), "%s.pub", path);
+    file = fopen(public, "w");
+    assert_int_equal(PEM_write_PUBKEY(file, twins[kind]), 1);
+    fclose(file);
+    for (int half = 0; half < 2; half++) {
+        snprintf(command, sizeof(command),
+                 "pkcs11-tool --module %s --token-label soft --login --pin 73914682 --label %s --id %02d %s "
+                 "--write-object %s >/dev/null 2>&1",
+                 softhsm, kinds[kind].label, kind + 1,
+                 half ? "--type pubkey" : "--type privkey --usage-sign --usage-derive", half ? public : path);
+        if (system(command) != 0)
+            fail_msg("pkcs11-tool: '%s' cannot be imported", kinds[kind].label);
+    }
+    assert_int_equal(unlink(public), 0);
+}
+
 static void write_twin(int kind)
 {
     char path[128];
     FILE *file;
 
     twins[kind] = kinds[kind].group ? EVP_PKEY_Q_keygen(libctx, NULL, "EC", kinds[kind].group)
-                                    : EVP_PKEY_Q_keygen(libctx, NULL, kinds[kind].type, (size_t)2048);
+                                    : EVP_PKEY_Q_keygen(libctx, NULL, kinds[kind].type, kinds[kind].rsa_bits);
     assert_non_null(twins[kind]);
     snprintf(path, sizeof(path), "%s/keys/%s.key", directory, kinds[kind].label);
     file = fopen(path, "w");
     assert_int_equal(PEM_write_PKCS8PrivateKey(file, twins[kind], NULL, NULL, 0, NULL, NULL), 1);
     fclose(file);
-    if (is_softhsm())
+    if (is_softhsm() && kinds[kind].group)
+        write_curve_key(kind, path);
+    else if (is_softhsm())
         softhsm_util("--import %s --token soft --label %s --id %02d", path, kinds[kind].label, kind + 1);
 }
 
@@ -158,6 +183,34 @@ static void find_plugins(void)
     path[len] = '\0';
     strcpy(strrchr(path, '/'), is_softhsm() ? "/../../plugins/pkcs11" : "/../../plugins/file");
     setenv("HSMUX_PLUGINS", path, 0);
+}
+
+/* Reads an openssl.cnf with the default provider and ours: start are more lines for the section that OpenSSL starts
+ * with, lines those for our section. */
+static inline void configure(OSSL_LIB_CTX *context, const char *start, const char *lines)
+{
+    char path[64], text[512];
+
+    snprintf(text, sizeof(text),
+             "openssl_conf = init\n[init]\n%s\nproviders = list\n[list]\ndefault = on\nhsmux = hsmux_sect\n[on]\n"
+             "activate = 1\n[hsmux_sect]\nactivate = 1\n%s\n",
+             start, lines);
+    put_file("openssl.cnf", text);
+    snprintf(path, sizeof(path), "%s/openssl.cnf", directory);
+    assert_int_equal(OSSL_PROVIDER_add_builtin(context, "hsmux", hsmux_provider_init), 1);
+    if (OSSL_LIB_CTX_load_config(context, path) != 1) {
+        ERR_print_errors_fp(stderr);
+        fail_msg("openssl.cnf is not taken");
+    }
+}
+
+/* A library context of its own with these lines in our section of openssl.cnf. */
+static inline OSSL_LIB_CTX *context_with(const char *lines)
+{
+    OSSL_LIB_CTX *made = OSSL_LIB_CTX_new();
+
+    configure(made, "", lines);
+    return made;
 }
 
 static int set_up(void **state)
@@ -186,12 +239,21 @@ static int set_up(void **state)
     return 0;
 }
 
+static inline int set_up_all(void **state)
+{
+    if (set_up(state))
+        return -1;
+    for (int kind = KEYS; kind < ALL_KEYS; kind++)
+        write_twin(kind);
+    return 0;
+}
+
 static int tear_down(void **state)
 {
     char command[64];
 
     (void)state;
-    for (int kind = 0; kind < KEYS; kind++)
+    for (int kind = 0; kind < ALL_KEYS; kind++)
         EVP_PKEY_free(twins[kind]);
     OSSL_PROVIDER_unload(ours);
     OSSL_PROVIDER_unload(theirs);
@@ -282,6 +344,19 @@ static inline void assert_signs(EVP_PKEY *key, int kind)
     sig[len - 1] ^= 1;
     assert_false(verify(key, kind, sig, len));
     ERR_clear_error();
+}
+
+/* Empties the error queue, on which one line must hold the text. */
+static inline void queue_says(const char *text)
+{
+    const char *data = NULL;
+    bool found = false;
+    int flags;
+
+    while (ERR_get_error_all(NULL, NULL, NULL, &data, &flags))
+        found = found || (flags & ERR_TXT_STRING && strstr(data, text));
+    if (!found)
+        fail_msg("'%s' is not on the error queue", text);
 }
 
 #endif
