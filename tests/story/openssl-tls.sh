@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # openssl s_server and s_client, both with keys of a token, on TLS 1.2 and 1.3, for each key type; by reference, by
-# address, and with certificate and reference in one file.
+# address, and with certificate and reference in one file.  The counting module proves that the token signed for both.
 . "$(dirname "$0")/../lib/story.sh"
 
 declare -A signature=([rsa]=RSA-PSS [p256]=ECDSA [p384]=ECDSA [ed25519]=ed25519)
@@ -30,25 +30,18 @@ connects() {
 story() {
     local type version
     for type in rsa p256 p384 ed25519; do
-        make_credential "$1" "$type" "${word[$type]-$type}"
-        hsmux ref "hsm:$1/key/$type" --out "$WORK/$type.ref"
+        make_referenced "$1" "$type" "${word[$type]-$type}"
         cat "$WORK/$type.pem" "$WORK/$type.ref" >"$WORK/$type.both"
         for version in -tls1_2 -tls1_3; do
             step "$1: $type $version"
             serves "$type" "$version"
-            connects "$type" "$version" -cert "$WORK/$type.pem" -key "$WORK/$type.ref"
-            connects "$type" "$version" -cert "$WORK/$type.both" -key "$WORK/$type.both"
-            connects "$type" "$version" -cert "hsm:$1/cert/$type" -key "hsm:$1/key/$type"
+            signed 2 connects "$type" "$version" -cert "$WORK/$type.pem" -key "$WORK/$type.ref"
+            signed 2 connects "$type" "$version" -cert "$WORK/$type.both" -key "$WORK/$type.both"
+            signed 2 connects "$type" "$version" -cert "hsm:$1/cert/$type" -key "hsm:$1/key/$type"
         done
     done
 }
 
 make_ca
 use_provider
-file_ini soft
-story soft
-if [ -n "$SOFTHSM" ]; then
-    softhsm_token edge
-    softhsm_ini edge edge
-    story edge
-fi
+on_both_tokens story
