@@ -8,28 +8,18 @@
 [ "$(id -u)" = 0 ] || skip "nginx with workers as nobody wants root"
 [ -x /usr/sbin/nginx ] || skip "nginx is not installed"
 
-# The workers must not need the way to the module: the master has it mapped.
-mkdir -m 700 "$WORK/private"
-cp "$COUNTER" "$WORK/private/p11-counter.so"
-COUNTER=$WORK/private/p11-counter.so
-
+# The master has it mapped for its workers.
+private_counter
 make_ca
 softhsm_token web
 softhsm_ini edge web counted
 step "a key on the token, its certificate signed by the CA"
-hsmux key generate web --type p256
-hsmux csr --subject /CN=127.0.0.1 --out "$WORK/web.csr"
-issue "$WORK/web.csr" "$WORK/web.pem" subjectAltName=IP:127.0.0.1
-hsmux cert import "$WORK/web.pem"
-hsmux ref --out "$WORK/web.ref"
+make_referenced edge web
 use_provider
 
 # The workers' user may use the token; the PIN file and the configuration stay root's.
-chown -R nobody "$WORK/tokens"
-: >"$WORK/calls"
-chmod 666 "$WORK/calls"
-# Below the ports that the system gives to outgoing connections, of which a parallel test may hold any.
-until PORT=$(free_port) && [ "$PORT" -lt 32768 ]; do :; done
+give_softhsm nobody
+PORT=$(free_port)
 cat >"$WORK/nginx.conf" <<EOT
 user nobody nogroup;
 worker_processes 4;
@@ -56,17 +46,6 @@ http {
     }
 }
 EOT
-
-# signatures: how many the token made so far.
-signatures() {
-    grep -c 'C_Sign\b' "$WORK/calls" || true
-}
-
-# load COUNT PARALLEL: so many requests, each with a handshake of its own; prints how many were answered.
-load() {
-    seq "$1" | OPENSSL_CONF=/dev/null xargs -P "$2" -I{} curl -sS -m 60 --cacert "$WORK/ca.pem" \
-        "https://127.0.0.1:$PORT/" 2>>"$WORK/load.err" | grep -c '^signed$' || true
-}
 
 step "the master reads the key and opens no token"
 start nginx nginx -c "$WORK/nginx.conf" -e stderr

@@ -8,23 +8,12 @@
 [ -x /usr/sbin/nginx ] || skip "nginx is not installed"
 command -v python3 >/dev/null || skip "python3 is not installed"
 
-# Nobody may have no way into the checkout: the tool runs from a copy.
-cp -a "$PREFIX" "$WORK/prefix"
-export PATH=$WORK/prefix/bin:$PATH LD_LIBRARY_PATH=$WORK/prefix${LIBDIR#"$PREFIX"}
-export HSMUX_PLUGINS=$WORK/prefix${PLUGINDIR#"$PREFIX"}
-
+public_copy
 make_ca
 file_ini soft
 make_credential soft server
 hsmux ref --out "$WORK/server.ref"
 use_provider
-
-# greeted: does the server on $PORT sign?  How the connection ends later does not matter.
-greeted() {
-    echo | OPENSSL_CONF=/dev/null timeout 10 openssl s_client -connect "127.0.0.1:$PORT" -CAfile "$WORK/ca.pem" \
-        -verify_return_error >"$WORK/answer" 2>&1 || true
-    grep -q "^Peer signature type: ECDSA" "$WORK/answer"
-}
 
 # nginx_as_nobody: its port in $PORT.
 nginx_as_nobody() {
@@ -106,10 +95,8 @@ serves plain edge
 step "a PIN file that is root's and a group's"
 softhsm_ini edge edge
 chown -R nobody "$WORK/tokens"
-pin=$(sed -n 's/^pin-file = //p' "$HSMUX_CONF")
 HOME=/nonexistent expect_error "Permission denied" setpriv --reuid nobody --regid nogroup --clear-groups hsmux list
-chgrp nogroup "$pin"
-chmod 640 "$pin"
+share_pin nogroup
 HOME=/nonexistent setpriv --reuid nobody --regid nogroup --clear-groups hsmux ref hsm:edge/key/edge
-chmod 644 "$pin"
+chmod 644 "$WORK"/pin-*
 expect_error "chmod" hsmux ref hsm:edge/key/edge
