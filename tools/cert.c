@@ -11,17 +11,6 @@ struct search {
     X509 *cert; /* the one that holds it */
 };
 
-static X509 *parse_der(const struct hx_bytes *der)
-{
-    const unsigned char *at = der->data;
-    X509 *cert = X509_new_ex(libctx(), NULL);
-
-    if (cert && d2i_X509(&cert, &at, (long)der->len))
-        return cert;
-    X509_free(cert);
-    return NULL;
-}
-
 static int print_cert(const struct call *call, X509 *cert)
 {
     AUTO_BIO BIO *out = BIO_new(BIO_s_mem());
@@ -42,7 +31,7 @@ static int compare_key(void *arg, const char *address, const struct hx_object *o
 
     if (object->kind != HX_CERTIFICATE || hx_read(search->context, address, HX_VALUE, &der))
         return 0;
-    cert = parse_der(&der);
+    cert = cert_parse(der.data, der.len);
     if (cert && EVP_PKEY_eq(X509_get0_pubkey(cert), search->pkey) == 1)
         search->cert = cert;
     else
@@ -96,7 +85,7 @@ static int print_object(const struct call *call, hx *context, const char *addres
         return fail("'%s' is no certificate: write hsm:TOKEN/cert/LABEL", found.address);
     if (hx_read(context, address, HX_VALUE, &der))
         return fail_hx();
-    cert = parse_der(&der);
+    cert = cert_parse(der.data, der.len);
     status = cert ? print_cert(call, cert) : fail_crypto("this object is no X.509 certificate");
     X509_free(cert);
     return status;

@@ -3,8 +3,6 @@
 #include "tool.h"
 
 #include <openssl/err.h>
-#include <openssl/objects.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,18 +96,10 @@ static int find_leaf(struct import *import)
 static int chain_label(const struct import *import, X509 *cert, int number, char **ret)
 {
     char *longer;
-    X509_NAME *subject = X509_get_subject_name(cert);
-    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    unsigned char *text = NULL;
-    int len = -1;
 
-    if (at >= 0)
-        len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-    if (len > 0 && !memchr(text, 0, (size_t)len))
-        *ret = strndup((char *)text, (size_t)len);
-    else
+    *ret = cert_name(cert);
+    if (!*ret)
         *ret = text_of("chain-%d", number);
-    OPENSSL_free(text);
     for (; *ret && is_used(import, *ret); *ret = longer) {
         longer = text_of("%s-%d", *ret, number);
         free(*ret);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hsmux import: a private key, a secret or data from a file onto a token. */
+/* hsmux import: a private key, a secret or data from a file onto a token.  (PKCS#12: bundle.c.) */
 #include "tool.h"
 
 #include <libgen.h>
@@ -33,6 +33,8 @@ static int check_options(const struct call *call)
 
     if (option(call, O_SECRET) && option(call, O_DATA))
         return misused("either '--secret' or '--data'");
+    if (option(call, O_P12) && plain)
+        return misused("either '--p12' or '--secret' or '--data'");
     if (option(call, O_BASE64) && !plain)
         return misused("'--base64' goes with '--secret' or '--data'");
     if (option(call, O_PASSPHRASE) && plain)
@@ -82,6 +84,8 @@ int import_run(const struct call *call)
     struct hx_spec spec = { 0 };
     int status = check_options(call), result;
 
+    if (!status && option(call, O_P12))
+        return import_p12_run(call);
     if (!status)
         status = choose_label(call, &label);
     if (!status)
@@ -98,7 +102,9 @@ int import_run(const struct call *call)
         return status;
     spec.label = label;
     spec.flags = (option(call, O_EXTRACTABLE) ? HX_EXTRACTABLE : 0) | (option(call, O_REPLACE) ? HX_REPLACE : 0);
+    progress_start("storing the object", option(call, O_TOKEN));
     result = hx_import(context, option(call, O_TOKEN), &spec, parts.part, parts.count, &address);
+    progress_end();
     if (result)
         return fail_making(call, result);
     print_clean((const char *)address.data);

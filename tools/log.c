@@ -61,6 +61,7 @@ static void print_line(void *arg, int priority, const char *text)
     pthread_mutex_unlock(&lock);
     if (!wanted)
         return;
+    progress_erase();
     fflush(stdout); /* what was printed first shall be read first */
     fprintf(stderr, "hsmux: %s\n", text);
 }

@@ -20,6 +20,32 @@ static bool is_pem(const struct blob *text)
     return memmem(text->data, text->len, "-----BEGIN ", 11) != NULL;
 }
 
+X509 *cert_parse(const void *der, size_t len)
+{
+    const unsigned char *at = der;
+    X509 *cert = X509_new_ex(libctx(), NULL);
+
+    if (cert && d2i_X509(&cert, &at, (long)len))
+        return cert;
+    X509_free(cert);
+    return NULL;
+}
+
+char *cert_name(X509 *cert)
+{
+    X509_NAME *subject = X509_get_subject_name(cert);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1), len = -1;
+    unsigned char *text = NULL;
+    char *name = NULL;
+
+    if (at >= 0)
+        len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    if (len > 0 && !memchr(text, 0, (size_t)len))
+        name = strndup((char *)text, (size_t)len);
+    OPENSSL_free(text);
+    return name;
+}
+
 /* One more certificate; 1: got it, 0: there is no more, -1: error. */
 static int next_cert(BIO *in, bool pem, STACK_OF(X509) * certs)
 {
@@ -35,21 +61,17 @@ static int next_cert(BIO *in, bool pem, STACK_OF(X509) * certs)
     return -1;
 }
 
-int read_certs(const char *path, STACK_OF(X509) * *ret)
+int parse_certs(const char *path, const struct blob *text, STACK_OF(X509) * *ret)
 {
-    AUTO_BLOB struct blob text = { 0 };
     AUTO_CERTS STACK_OF(X509) *certs = sk_X509_new_null();
-    AUTO_BIO BIO *in = NULL;
+    AUTO_BIO BIO *in = BIO_new_mem_buf(text->data, (int)text->len);
     int more;
 
-    if (read_input(path, &text))
-        return FAILED;
-    in = BIO_new_mem_buf(text.data, (int)text.len);
     if (!in || !certs)
         return fail("out of memory");
     do {
-        more = next_cert(in, is_pem(&text), certs);
-    } while (more > 0 && is_pem(&text));
+        more = next_cert(in, is_pem(text), certs);
+    } while (more > 0 && is_pem(text));
     if (more < 0) {
         ERR_clear_error();
         return fail("'%s': %s", path,
@@ -59,6 +81,13 @@ int read_certs(const char *path, STACK_OF(X509) * *ret)
     *ret = certs;
     certs = NULL;
     return DONE;
+}
+
+int read_certs(const char *path, STACK_OF(X509) * *ret)
+{
+    AUTO_BLOB struct blob text = { 0 };
+
+    return read_input(path, &text) ? FAILED : parse_certs(path, &text, ret);
 }
 
 struct passphrase {

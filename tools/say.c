@@ -25,6 +25,7 @@ static void say(const char *prefix, const char *fmt, va_list args)
         fprintf(stderr, "hsmux: out of memory\n");
         return;
     }
+    progress_erase();
     fflush(stdout); /* what was printed first shall be read first */
     for (char *c = line; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 127)

@@ -61,6 +61,16 @@ static bool wants_digest(const struct hx_alg *alg)
     return alg->scheme != HX_EDDSA && alg->scheme != HX_HMAC;
 }
 
+static int sign_bytes(hx_key *key, const struct hx_alg *alg, const void *in, size_t len, struct hx_bytes *ret)
+{
+    int result;
+
+    progress_start("waiting for the token's signature", NULL);
+    result = hx_sign(key, alg, in, len, ret);
+    progress_end();
+    return result ? fail_hx() : DONE;
+}
+
 int sign_message(hx_key *key, const struct hx_alg *alg, const void *message, size_t len, struct hx_bytes *ret)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -68,11 +78,11 @@ int sign_message(hx_key *key, const struct hx_alg *alg, const void *message, siz
     AUTO_MD EVP_MD *md = NULL;
 
     if (!wants_digest(alg))
-        return hx_sign(key, alg, message, len, ret) ? fail_hx() : DONE;
+        return sign_bytes(key, alg, message, len, ret);
     md = EVP_MD_fetch(libctx(), hash_word(alg->hash), NULL);
     if (!md || !EVP_Digest(message, len, digest, &digest_len, md, NULL))
         return fail_crypto("cannot hash");
-    return hx_sign(key, alg, digest, digest_len, ret) ? fail_hx() : DONE;
+    return sign_bytes(key, alg, digest, digest_len, ret);
 }
 
 /* The key at address; with "hsm:" or "hsm:NAME", the credential's. */

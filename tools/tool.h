@@ -38,8 +38,11 @@ enum option_bit {
     O_PINPAD = 1 << 22,
     O_DEFAULT = 1 << 23,
     O_MODULE = 1 << 24,
+    O_P12 = 1 << 25,
+    O_DIR = 1 << 26,
+    O_MODE = 1 << 27,
 };
-enum { OPTIONS = 25 };
+enum { OPTIONS = 28 };
 
 struct call;
 typedef int run_fn(const struct call *);
@@ -85,6 +88,12 @@ int fail_making(const struct call *, int result); /* hx_last_error(), and the op
 /* log.c */
 void log_once(void);
 void log_forget(void);
+
+/* progress.c: on a terminal, a line that comes when the work takes longer than a second, and goes when it ends or
+ * something else is said. */
+void progress_start(const char *what, const char *token); /* "what on token 'token' ..."; token may be NULL */
+void progress_erase(void);
+void progress_end(void);
 
 /* find.c */
 struct found {
@@ -135,6 +144,9 @@ char *address_token(const char *address); /* its TOKEN, decoded, for free(); NUL
 
 /* pem.c: libcrypto in a context of its own, where no openssl.cnf and no provider of ours is loaded. */
 OSSL_LIB_CTX *libctx(void);
+X509 *cert_parse(const void *der, size_t len); /* NULL: it is none; the error stays in libcrypto's queue */
+char *cert_name(X509 *); /* its common name, for free(); NULL: it has none */
+int parse_certs(const char *path, const struct blob *text, STACK_OF(X509) * *ret);
 int read_certs(const char *path, STACK_OF(X509) * *ret);
 int read_private_key(const char *path, const struct blob *text, const char *passphrase_file, EVP_PKEY **ret);
 int public_key(hx_key *, EVP_PKEY **ret);
@@ -148,6 +160,17 @@ struct parts {
 int parts_split(const char *path, EVP_PKEY *, struct hx_spec *spec, struct parts *ret);
 void parts_free(struct parts *);
 
+/* p12.c: what a PKCS#12 file (RFC 7292) holds. */
+struct p12 {
+    EVP_PKEY *pkey; /* the only one */
+    X509 *leaf; /* the certificate that belongs to it; borrowed */
+    STACK_OF(X509) * certs; /* all, each once */
+    char *name; /* the key's or the leaf's friendly name; NULL: there is none */
+};
+#define AUTO_P12 CLEANUP(p12_free)
+int p12_read(const char *path, const char *passphrase_file, struct p12 *ret);
+void p12_free(struct p12 *);
+
 /* sign.c, verify.c */
 int choose_alg(const struct hx_object *, uint32_t hash, bool pss, struct hx_alg *ret); /* hash 0: what suits the key */
 int sign_message(hx_key *, const struct hx_alg *, const void *message, size_t len, struct hx_bytes *ret);
@@ -157,7 +180,7 @@ int verify_message(hx_key *, const struct hx_alg *, const void *message, size_t 
 int openssl_check(char **ret_path, char **ret_text);
 
 /* The commands. */
-run_fn status_run, list_run, cert_run, cert_import_run, ref_run, key_generate_run, csr_run, import_run, remove_run,
-    sign_run, random_run, login_run, plugins_run, openssl_conf_run, version_run, help_run;
+run_fn status_run, list_run, cert_run, cert_import_run, ref_run, export_run, key_generate_run, csr_run, import_run,
+    import_p12_run, remove_run, sign_run, random_run, login_run, plugins_run, openssl_conf_run, version_run, help_run;
 
 #endif

@@ -114,13 +114,21 @@ check_symbols() {
 
 # A program with its own static OpenSSL 3.0 must be able to load us.
 check_openssl_versions() {
-    local status=0 file
+    local status=0 file needs seen=' '
     while read -r file; do
-        if objdump -T "$file" | grep -E 'OPENSSL_3\.([1-9]|0\.[1-9])'; then
+        needs=$(objdump -T "$file") || return 1
+        if grep -E 'OPENSSL_3\.([1-9]|0\.[1-9])' <<<"$needs"; then
             echo "$file needs more than OpenSSL 3.0.0"
             status=1
         fi
+        ! grep -q 'OPENSSL_3\.0\.0' <<<"$needs" || seen+="${file##*/} "
     done < <(find "$PREFIX" -name '*.so' -o -name 'libhsmux.so.*' -type f -o -path '*/bin/hsmux')
+    for file in hsmux.so libhsmux.so.0 file.so hsmux; do
+        [[ $seen == *" $file"* ]] || {
+            echo "$file: not looked at, or it needs no OpenSSL at all"
+            status=1
+        }
+    done
     return $status
 }
 
