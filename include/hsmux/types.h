@@ -55,9 +55,9 @@ enum hx_object_flags {
 /* What goes in, what comes out. */
 enum hx_scheme {
     HX_RSA_PKCS1 = 1, /* digest -> signature; with hash 0 the input is padded as it is (DigestInfo) */
-    HX_RSA_PSS, /* digest -> signature */
+    HX_RSA_PSS, /* digest -> signature; of HX_E_UNSUPPORTED, or of another salt, the core makes HX_RSA_RAW */
     HX_RSA_RAW, /* a number below n, n's width -> the same: the core pads */
-    HX_RSA_OAEP, /* ciphertext -> plaintext */
+    HX_RSA_OAEP, /* ciphertext -> plaintext; the core does the same */
     HX_ECDSA, /* digest, at most the curve's width -> r || s, each of that width */
     HX_EDDSA, /* message -> R || S */
     HX_HMAC, /* message -> tag */
