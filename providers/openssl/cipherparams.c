@@ -27,8 +27,8 @@ static int find_digest(struct cipher *cipher, const OSSL_PARAM *name, const OSSL
     const struct digest *digest;
     EVP_MD *md;
 
-    if (!OSSL_PARAM_get_utf8_string_ptr(name, &text) ||
-        (properties && !OSSL_PARAM_get_utf8_string_ptr(properties, &query)))
+    if (!OSSL_PARAM_get_utf8_string_ptr(name, &text) || !text ||
+        (properties && (!OSSL_PARAM_get_utf8_string_ptr(properties, &query) || !query)))
         return error_raise(cipher->provider, HX_E_INVALID, __func__, "digest: not a name");
     digest = software_digest(cipher->provider, text);
     if (!digest)

@@ -61,7 +61,7 @@ static void *dupctx(void *ctx)
         key_retain(exchange->key);
     if (exchange->peer)
         key_retain(exchange->peer);
-    if (!from->ukm)
+    if (!from->ukm_len)
         return exchange;
     exchange->ukm = OPENSSL_memdup(from->ukm, from->ukm_len);
     if (exchange->ukm)

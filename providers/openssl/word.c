@@ -16,7 +16,7 @@ int word_get(const OSSL_PARAM *param, const struct word *words, int *ret)
 
     if (param->data_type != OSSL_PARAM_UTF8_STRING)
         return OSSL_PARAM_get_int(param, ret);
-    if (!OSSL_PARAM_get_utf8_string_ptr(param, &text))
+    if (!OSSL_PARAM_get_utf8_string_ptr(param, &text) || !text)
         return 0;
     for (; words->name; words++) {
         if (!strcasecmp(words->name, text)) {

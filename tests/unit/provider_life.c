@@ -202,6 +202,46 @@ static void contexts_do_not_mind_each_other(void **state)
     BIO_free(reference);
 }
 
+static void the_provider_tells_of_itself(void **state)
+{
+    const OSSL_PARAM *known = OSSL_PROVIDER_gettable_params(ours);
+    int count = 0;
+
+    (void)state;
+    for (; known->key; known++, count++) {
+        char *text = NULL;
+        int number = 0;
+        bool is_text = known->data_type == OSSL_PARAM_UTF8_PTR;
+        OSSL_PARAM params[] = { is_text ? OSSL_PARAM_construct_utf8_ptr(known->key, &text, 0)
+                                        : OSSL_PARAM_construct_int(known->key, &number),
+                                OSSL_PARAM_construct_end() };
+
+        assert_int_equal(OSSL_PROVIDER_get_params(ours, params), 1);
+        assert_true(is_text ? *text : number == 1);
+    }
+    assert_int_equal(count, 4);
+    assert_int_equal(OSSL_PROVIDER_self_test(ours), 1);
+}
+
+static void a_store_takes_what_it_can(void **state)
+{
+    OSSL_STORE_CTX *store = OSSL_STORE_open_ex("hsm:soft/key/rsa", libctx, NULL, NULL, NULL, NULL, NULL, NULL);
+    OSSL_STORE_SEARCH *search = OSSL_STORE_SEARCH_by_alias("rsa");
+
+    (void)state;
+    assert_int_equal(OSSL_STORE_supports_search(store, OSSL_STORE_SEARCH_BY_ALIAS), 0);
+    ERR_clear_error();
+    assert_int_not_equal(OSSL_STORE_find(store, search), 1);
+    assert_int_not_equal(ERR_get_error(), 0);
+    ERR_clear_error();
+    assert_int_equal(OSSL_STORE_expect(store, OSSL_STORE_INFO_CERT), 1);
+    assert_null(OSSL_STORE_load(store));
+    assert_int_equal(OSSL_STORE_eof(store), 1);
+    assert_int_equal(OSSL_STORE_error(store), 0);
+    OSSL_STORE_SEARCH_free(search);
+    OSSL_STORE_close(store);
+}
+
 /* Beside this program, in the same build. */
 static void module_path(char *ret, size_t size)
 {
@@ -327,6 +367,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_key_outlives_the_unloading),
         cmocka_unit_test(it_is_loaded_twice),
         cmocka_unit_test(contexts_do_not_mind_each_other),
+        cmocka_unit_test(the_provider_tells_of_itself),
+        cmocka_unit_test(a_store_takes_what_it_can),
         cmocka_unit_test(it_is_activated_by_configuration_and_by_code),
     };
 

@@ -264,6 +264,83 @@ static void a_signer_tells_the_twins_algorithm(void **state)
     assert_int_equal(differences, 0);
 }
 
+/* By the functions that have names, and as text on a command line. */
+static void the_named_functions_agree_with_the_parameters(void **state)
+{
+    static const struct {
+        int operation;
+        const char *name, *value;
+    } texts_of[] = {
+        { 0, "digest", "sha256" },
+        { 0, "digest", "nonsense" },
+        { 0, "rsa_padding_mode", "pkcs1" },
+        { 0, "rsa_padding_mode", "pss" },
+        { 0, "rsa_pss_saltlen", "20" },
+        { 0, "rsa_mgf1_md", "sha256" },
+        { 0, "anything", "1" },
+        { 0, "rsa_oaep_md", "sha256" },
+        { 1, "rsa_padding_mode", "pss" },
+        { 4, "rsa_padding_mode", "oaep" },
+        { 4, "rsa_oaep_md", "sha256" },
+        { 4, "rsa_oaep_label", "6162" },
+        { 4, "rsa_mgf1_md", "sha384" },
+        { 4, "anything", "1" },
+        { 5, "ecdh_cofactor_mode", "1" },
+        { 5, "ecdh_kdf_md", "sha256" },
+        { 5, "anything", "1" },
+    };
+    const struct subject *subject = *state;
+    EVP_PKEY_CTX *ctx = NULL, *twin_ctx = NULL;
+    int last = -1;
+
+    for (size_t i = 0; i < sizeof(texts_of) / sizeof(*texts_of); i++) {
+        int operation = texts_of[i].operation;
+
+        if (!(operations[operation].types & type_of(subject->kind)))
+            continue;
+        if (operation != last) {
+            EVP_PKEY_CTX_free(ctx);
+            EVP_PKEY_CTX_free(twin_ctx);
+            ctx = begin(subject->key, (size_t)operation);
+            twin_ctx = begin(subject->twin, (size_t)operation);
+        }
+        last = operation;
+        if (EVP_PKEY_CTX_ctrl_str(ctx, texts_of[i].name, texts_of[i].value) !=
+            EVP_PKEY_CTX_ctrl_str(twin_ctx, texts_of[i].name, texts_of[i].value))
+            differs("%s: '%s'", operations[operation].name, texts_of[i].name);
+        compare_values(ctx, twin_ctx, texts_of[i].name);
+    }
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_CTX_free(twin_ctx);
+    ERR_clear_error();
+    assert_int_equal(differences, 0);
+}
+
+static void the_named_functions_tell_what_was_set(void **state)
+{
+    static const struct way pss = { "SHA384", RSA_PKCS1_PSS_PADDING, "20", "SHA256" }, other = { .digest = "SHA384" };
+    const struct subject *subject = *state;
+    EVP_PKEY_CTX *ctx = begin(subject->key, 0);
+    bool rsa = type_of(subject->kind) == RSA_KEYS;
+    int padding, salt;
+    const EVP_MD *md;
+    char name[32];
+
+    assert_true(set_way(ctx, rsa ? &pss : &other, true));
+    assert_int_equal(EVP_PKEY_CTX_get_signature_md(ctx, &md), 1);
+    assert_true(EVP_MD_is_a(md, "SHA384"));
+    if (rsa) {
+        assert_true(EVP_PKEY_CTX_get_rsa_padding(ctx, &padding) > 0);
+        assert_int_equal(padding, RSA_PKCS1_PSS_PADDING);
+        assert_true(EVP_PKEY_CTX_get_rsa_pss_saltlen(ctx, &salt) > 0);
+        assert_int_equal(salt, 20);
+        assert_true(EVP_PKEY_CTX_get_rsa_mgf1_md(ctx, &md) > 0);
+        assert_true(EVP_MD_is_a(md, "SHA256"));
+        assert_true(EVP_PKEY_CTX_get_rsa_mgf1_md_name(ctx, name, sizeof(name)) > 0);
+    }
+    EVP_PKEY_CTX_free(ctx);
+}
+
 static void a_key_does_not_change(void **state)
 {
     const struct subject *subject = *state;
@@ -282,134 +359,15 @@ static void a_key_does_not_change(void **state)
     assert_int_equal(EVP_PKEY_eq(subject->key, subject->public), 1);
 }
 
-static EVP_PKEY_CTX *begin_keygen(const struct subject *subject)
-{
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(libctx, kinds[subject->kind].type, "provider=hsmux");
-
-    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
-    return ctx;
-}
-
-/* What a token's key cannot have is refused when it is asked for, or when the key is made: never passed over. */
-static void key_generation_refuses_what_it_cannot(void **state)
-{
-    static const char *const names[] = { "hsm-token",  "bits",      "e",       "primes", "group",
-                                         "encoding",  "p",          "a",         "b",       "seed",   "order",
-                                         "generator", "field-type", "dhkem-ikm", "anything" };
-    const struct subject *subject = *state;
-    unsigned char bytes[] = { 0xff, 0xfe, 0xfd };
-    char text[] = "nonsense", label[64];
-    int number = 4;
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        OSSL_PARAM values[] = { OSSL_PARAM_construct_utf8_string(names[i], text, 0),
-                                OSSL_PARAM_construct_int(names[i], &number),
-                                OSSL_PARAM_construct_octet_string(names[i], bytes, sizeof(bytes)) };
-
-        for (int type = 0; type < 3; type++) {
-            OSSL_PARAM params[] = { values[type], OSSL_PARAM_construct_end() };
-            EVP_PKEY_CTX *ctx = begin_keygen(subject);
-            EVP_PKEY *key = NULL;
-
-            snprintf(label, sizeof(label), "refused-%s-%zu-%d", kinds[subject->kind].label, i, type);
-            assert_int_equal(EVP_PKEY_CTX_ctrl_str(ctx, "hsm-label", label), 1);
-            if (EVP_PKEY_CTX_set_params(ctx, params) == 1 && EVP_PKEY_generate(ctx, &key) == 1)
-                differs("key generation, '%s', value %d", names[i], type);
-            else if (!key && !ERR_peek_error())
-                differs("key generation, '%s', value %d: no reason", names[i], type);
-            ERR_clear_error();
-            EVP_PKEY_free(key);
-            EVP_PKEY_CTX_free(ctx);
-        }
-    }
-    assert_int_equal(differences, 0);
-}
-
-static void a_key_is_made_like_another(void **state)
-{
-    const struct subject *subject = *state;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(libctx, subject->key, NULL);
-    char label[32];
-    EVP_PKEY *key = NULL;
-
-    snprintf(label, sizeof(label), "like-%s", kinds[subject->kind].label);
-    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
-    assert_int_equal(EVP_PKEY_CTX_ctrl_str(ctx, "hsm-label", label), 1);
-    assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
-    assert_ptr_equal(EVP_PKEY_get0_provider(key), ours);
-    assert_int_equal(EVP_PKEY_parameters_eq(key, subject->key), 1);
-    if (type_of(subject->kind) == EC_KEYS)
-        assert_int_equal(EVP_PKEY_get_bits(key), EVP_PKEY_get_bits(subject->key));
-    assert_int_not_equal(EVP_PKEY_eq(key, subject->key), 1);
-    EVP_PKEY_free(key);
-    EVP_PKEY_CTX_free(ctx);
-    ERR_clear_error();
-}
-
-static void parameters_alone_are_not_made(void **state)
-{
-    const struct subject *subject = *state;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(libctx, kinds[subject->kind].type, "provider=hsmux");
-
-    assert_int_not_equal(EVP_PKEY_paramgen_init(ctx), 1);
-    assert_reason();
-    EVP_PKEY_CTX_free(ctx);
-}
-
-static void the_provider_tells_of_itself(void **state)
-{
-    const OSSL_PARAM *known = OSSL_PROVIDER_gettable_params(ours);
-    int count = 0;
-
-    (void)state;
-    for (; known->key; known++, count++) {
-        char *text = NULL;
-        int number = 0;
-        bool is_text = known->data_type == OSSL_PARAM_UTF8_PTR;
-        OSSL_PARAM params[] = { is_text ? OSSL_PARAM_construct_utf8_ptr(known->key, &text, 0)
-                                        : OSSL_PARAM_construct_int(known->key, &number),
-                                OSSL_PARAM_construct_end() };
-
-        assert_int_equal(OSSL_PROVIDER_get_params(ours, params), 1);
-        assert_true(is_text ? *text : number == 1);
-    }
-    assert_int_equal(count, 4);
-    assert_int_equal(OSSL_PROVIDER_self_test(ours), 1);
-}
-
-static void a_store_takes_what_it_can(void **state)
-{
-    const struct subject *subject = *state;
-    char address[64];
-    OSSL_STORE_CTX *store;
-    OSSL_STORE_SEARCH *search = OSSL_STORE_SEARCH_by_alias("rsa");
-
-    snprintf(address, sizeof(address), "hsm:soft/key/%s", kinds[subject->kind].label);
-    store = OSSL_STORE_open_ex(address, libctx, NULL, NULL, NULL, NULL, NULL, NULL);
-    assert_int_equal(OSSL_STORE_supports_search(store, OSSL_STORE_SEARCH_BY_ALIAS), 0);
-    ERR_clear_error();
-    assert_int_not_equal(OSSL_STORE_find(store, search), 1);
-    assert_reason();
-    assert_int_equal(OSSL_STORE_expect(store, OSSL_STORE_INFO_CERT), 1);
-    assert_null(OSSL_STORE_load(store));
-    assert_int_equal(OSSL_STORE_eof(store), 1);
-    assert_int_equal(OSSL_STORE_error(store), 0);
-    OSSL_STORE_SEARCH_free(search);
-    OSSL_STORE_close(store);
-}
-
 int main(void)
 {
     static const struct row rows[] = {
         { "values at the beginning", values_begin_as_the_twins, ALL_TYPES },
         { "each parameter", each_parameter_is_set_or_refused, ALL_TYPES },
         { "a signer's parameters", a_signer_tells_the_twins_algorithm, ALL_TYPES },
+        { "parameters as text", the_named_functions_agree_with_the_parameters, HASHING },
+        { "named functions", the_named_functions_tell_what_was_set, HASHING },
         { "EVP_PKEY_set_params", a_key_does_not_change, ALL_TYPES },
-        { "parameters of key generation", key_generation_refuses_what_it_cannot, ALL_TYPES },
-        { "key generation with a template", a_key_is_made_like_another, ALL_TYPES },
-        { "EVP_PKEY_paramgen", parameters_alone_are_not_made, ALL_TYPES },
-        { "parameters of a store", a_store_takes_what_it_can, ALL_TYPES },
-        { "parameters of the provider", the_provider_tells_of_itself, ED_KEYS },
     };
 
     return run_rows(rows, sizeof(rows) / sizeof(*rows));

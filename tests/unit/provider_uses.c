@@ -8,53 +8,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-/* NULL for Ed25519. */
-static const EVP_MD *digest_of(const struct subject *subject)
-{
-    return type_of(subject->kind) == ED_KEYS ? NULL : EVP_sha256();
-}
-
-static void name_it(X509_NAME *name)
-{
-    assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"conf", -1, -1, 0), 1);
-}
-
-static X509 *unsigned_certificate(const struct subject *subject)
-{
-    X509 *certificate = X509_new_ex(libctx, NULL);
-
-    X509_set_version(certificate, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 7);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    name_it(X509_get_subject_name(certificate));
-    name_it(X509_get_issuer_name(certificate));
-    assert_int_equal(X509_set_pubkey(certificate, subject->key), 1);
-    return certificate;
-}
-
-/* The same, read by somebody else. */
-static X509 *in_plain(const X509 *from)
-{
-    X509 *certificate = X509_new_ex(plain, NULL);
-    unsigned char *der = NULL;
-    const unsigned char *at;
-    int len = i2d_X509(from, &der);
-
-    at = der;
-    assert_non_null(d2i_X509(&certificate, &at, len));
-    OPENSSL_free(der);
-    return certificate;
-}
-
-static X509 *self_signed(const struct subject *subject)
-{
-    X509 *certificate = unsigned_certificate(subject);
-
-    assert_true(X509_sign(certificate, subject->key, digest_of(subject)) > 0);
-    return certificate;
-}
-
 static void a_certificate_is_signed(void **state)
 {
     const struct subject *subject = *state;
