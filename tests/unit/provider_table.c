@@ -86,7 +86,9 @@ static void a_digest_of_another_length_is_refused(void **state)
 /* What the signature's salt is then, in bytes: the verifier is told the very number. */
 static void pss_salts_are_as_long_as_asked(void **state)
 {
-    static const char *const salts[] = { "digest", "max", "auto", "0", "1", "20", "-1", "-2", "-3", "100", "400", "-5" };
+    static const char *const salts[] = {
+        "digest", "max", "auto", "0", "1", "20", "-1", "-2", "-3", "100", "400", "-5"
+    };
     static const char *const hashes[] = { "SHA1", "SHA256", "SHA384", "SHA512" };
     const struct subject *subject = *state;
     int bytes = EVP_PKEY_get_size(subject->key);
