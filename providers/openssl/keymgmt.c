@@ -30,11 +30,12 @@ static void free_key(void *key)
     key_free(key);
 }
 
+/* One that waits for its point is copied, or the point of either would become the other's. */
 static void *dup_key(const void *from, int selection)
 {
     struct key *key = (struct key *)(uintptr_t)from;
 
-    return selection & OSSL_KEYMGMT_SELECT_KEYPAIR ? key_retain(key) : key_parameters(key);
+    return selection & OSSL_KEYMGMT_SELECT_KEYPAIR && !key->unfinished ? key_retain(key) : key_parameters(key);
 }
 
 static int has(const void *keydata, int selection)
@@ -136,9 +137,10 @@ static int get_params(void *keydata, OSSL_PARAM params[])
     return public && EVP_PKEY_get_params(public, params) == 1;
 }
 
+/* OpenSSL comes without a key where it could not copy the parameters of one. */
 static int set_params(void *key, const OSSL_PARAM params[])
 {
-    return key_finish(key, params);
+    return key && key_finish(key, params);
 }
 
 static const OSSL_PARAM *settable_params(void *provider)

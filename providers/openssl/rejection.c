@@ -59,11 +59,12 @@ static int expand(struct key *key, unsigned char *ret, size_t size)
  * power only the private key's owner knows as well, and it is the same in every process and for ever, as decoys must
  * be: one that changed would tell that it is one.
  *
- * Nobody gets it by asking for something else.  The number has one bit less than the modulus, so it does not begin with
- * 00 01, 00 02 or any 00 where the modulus does not, as the paddings of PKCS#1 signatures and messages do; it ends in
- * 01, where PSS has BC.  To make it the product of such blocks is to forge signatures.  What this provider decrypts of
- * it with PKCS#1 padding comes back as a decoy.  Only raw decryption would hand it out, and whoever may decrypt raw
- * needs no padding oracle.
+ * Nobody gets it by having a text decrypted or a digest signed.  The number has one bit less than the modulus, so it
+ * does not begin with 00 01, 00 02 or any 00 where the modulus does not, as the paddings of PKCS#1 signatures and
+ * messages do; it ends in 01, where PSS has BC.  What this provider decrypts of it with PKCS#1 padding comes back as a
+ * decoy.  Raw decryption would hand it out, and so would two PKCS#1 signatures of blocks without a digest, chosen so
+ * that their quotient is the number (De Jonge and Chaum 1985).  But whoever may have these gets the power of any number
+ * in the same way, a ciphertext's too, and needs no padding oracle.
  */
 static int make_question(struct key *key, size_t size, unsigned char *ret)
 {

@@ -81,6 +81,28 @@ static void a_peer_may_take_the_curve_from_the_key_itself(void **state)
     }
 }
 
+static void a_peer_that_waits_for_its_point_is_copied(void **state)
+{
+    EVP_PKEY *token = open_key(P256), *other = software_key("P-256"), *peer = EVP_PKEY_new(), *copy;
+    unsigned char *point = NULL, *none = NULL;
+    size_t len = EVP_PKEY_get1_encoded_public_key(other, &point);
+
+    (void)state;
+    assert_int_equal(EVP_PKEY_copy_parameters(peer, token), 1);
+    copy = EVP_PKEY_dup(peer);
+    assert_non_null(copy);
+    assert_int_equal(EVP_PKEY_set1_encoded_public_key(copy, point, len), 1);
+    assert_int_equal(EVP_PKEY_eq(copy, other), 1);
+    assert_int_equal(EVP_PKEY_get1_encoded_public_key(peer, &none), 0);
+    ERR_clear_error();
+    assert_int_equal(EVP_PKEY_set1_encoded_public_key(peer, point, len), 1);
+    OPENSSL_free(point);
+    EVP_PKEY_free(copy);
+    EVP_PKEY_free(peer);
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(token);
+}
+
 static void a_key_of_a_token_is_a_peer(void **state)
 {
     EVP_PKEY *token = open_key(P256), *again = open_key(P256);
@@ -240,6 +262,7 @@ int main(void)
         cmocka_unit_test(both_sides_come_to_one_secret),
         cmocka_unit_test(a_compressed_point_is_as_good),
         cmocka_unit_test(a_peer_may_take_the_curve_from_the_key_itself),
+        cmocka_unit_test(a_peer_that_waits_for_its_point_is_copied),
         cmocka_unit_test(a_key_of_a_token_is_a_peer),
         cmocka_unit_test(a_software_key_agrees_with_a_token),
         cmocka_unit_test(a_small_room_is_filled_as_the_default_provider_fills_it),

@@ -155,6 +155,22 @@ static void a_copy_goes_on_from_any_stage(void **state)
     EVP_PKEY_free(other);
 }
 
+/* OpenSSL gives nothing where it is asked for a copy of nothing. */
+static void no_keying_material_is_copied_too(void **state)
+{
+    EVP_PKEY *token = open_key(P256);
+    EVP_PKEY_CTX *ctx = begin(token);
+    unsigned char byte = 0;
+    OSSL_PARAM nothing[] = { OSSL_PARAM_construct_octet_string(OSSL_EXCHANGE_PARAM_KDF_UKM, &byte, 0),
+                             OSSL_PARAM_construct_end() };
+
+    (void)state;
+    assert_int_equal(EVP_PKEY_CTX_set_params(ctx, nothing), 1);
+    ctx = replaced(ctx);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(token);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +178,7 @@ int main(void)
         cmocka_unit_test(an_unfinished_kdf_is_refused),
         cmocka_unit_test(what_is_set_can_be_got),
         cmocka_unit_test(a_copy_goes_on_from_any_stage),
+        cmocka_unit_test(no_keying_material_is_copied_too),
     };
 
     return can_run() ? cmocka_run_group_tests(tests, set_up_all, tear_down) : 77;
