@@ -75,6 +75,16 @@ int key_token(struct hx_key *key, struct token **ret)
     return HX_OK;
 }
 
+/* Where it was looked for: the same address may mean another token to another user. */
+static int no_object(struct token *token, const struct hx_key *key)
+{
+    AUTO_TOKENS struct token_list list = { 0 };
+
+    if (token_describe(token, &list) || !list.count || !list.token[0].serial)
+        return hx_error(HX_E_NOT_FOUND, "no object '%s'", key->address);
+    return hx_error(HX_E_NOT_FOUND, "no object '%s' in '%s'", key->address, list.token[0].serial);
+}
+
 /* The first time a key from a reference is used, its address must be looked up. */
 static int find_ref(struct token *token, struct hx_key *key)
 {
@@ -96,7 +106,7 @@ static int find_ref(struct token *token, struct hx_key *key)
         found = &list.object[i];
     }
     if (!found)
-        return hx_error(HX_E_NOT_FOUND, "no object '%s'", key->address);
+        return no_object(token, key);
     bytes_move(&key->ref, &found->ref);
     return HX_OK;
 }

@@ -56,7 +56,7 @@ void token_prefetch(struct hx *ctx, struct token *token)
     if (value && value->credential && !strncmp(value->credential, "hsm:", 4))
         return; /* it would open a device */
     if (fetch_pin(ctx, token, &pin))
-        hx_log(LOG_INFO, "token '%s': %s", token_name(token), hx_last_error());
+        hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
 }
 
 static int send(void *arg)

@@ -2,8 +2,11 @@
 /* hsmux import --p12: key, certificate and chain go onto a token, all of them or none. */
 #include "bundle.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define ASIDE ".replaced" /* behind the label: where the old certificate waits */
 
@@ -130,6 +133,8 @@ static int note_object(void *arg, const char *address, const struct hx_object *o
         bundle->old_key = strdup(address);
         return bundle->old_key ? 0 : HX_E_NO_MEMORY;
     }
+    if (object->kind == HX_PRIVATE_KEY && object->label && !strcmp(object->label, bundle->aside))
+        bundle->aside_taken = true;
     if (object->kind != HX_CERTIFICATE)
         return 0;
     hx_read(bundle->context, address, HX_VALUE, &der); /* one that cannot be read still holds its label */
@@ -152,6 +157,10 @@ static int look_at_token(struct bundle *bundle, const struct hx_buf *leaf)
     if (!option(bundle->call, O_REPLACE) && (bundle->old_key || bundle->old_leaf))
         return fail("label '%s' is taken by '%s'; --replace replaces it", bundle->label,
                     bundle->old_key ? bundle->old_key : bundle->old_leaf->address);
+    if (bundle->aside_taken && option(bundle->call, O_REPLACE))
+        return fail("label '%s' is a key's on token '%s': the old certificate would have to wait there: give another "
+                    "--label",
+                    bundle->aside, bundle->token);
     if (bundle->old_leaf && !bundle->old_leaf->der.len)
         return fail("'%s' cannot be read, and so not be put back if something failed: remove it first",
                     bundle->old_leaf->address);
@@ -164,10 +173,28 @@ static void print_address(const char *address)
     putchar('\n');
 }
 
+/* Two imports at the same time could mix their keys and certificates, or take away what the other relies on: the later
+ * one waits.  Where no such file can be made it goes ahead. */
+static int wait_for_others(void)
+{
+    const char *own = secure_getenv("XDG_RUNTIME_DIR");
+    AUTO_FREE char *path = NULL;
+    int fd;
+
+    if (geteuid() == 0)
+        own = "/run";
+    path = own && *own == '/' ? text_of("%s/hsmux-import.lock", own) : NULL;
+    fd = path ? open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+    while (fd >= 0 && flock(fd, LOCK_EX) && errno == EINTR)
+        ;
+    return fd;
+}
+
 static int run(struct bundle *bundle)
 {
     const char *path = bundle->call->arg[0];
     AUTO_CRYPTO unsigned char *der = NULL;
+    AUTO_CLOSE int lock = -1;
     struct hx_buf leaf;
     int status;
 
@@ -182,10 +209,11 @@ static int run(struct bundle *bundle)
     bundle->aside = text_of("%s" ASIDE, bundle->label);
     if (!der || !bundle->aside)
         return fail("out of memory");
-    if (look_at_token(bundle, &leaf))
-        return FAILED;
     progress_start("storing key and certificates", bundle->token);
-    status = bundle_put(bundle, &leaf);
+    lock = wait_for_others();
+    status = look_at_token(bundle, &leaf);
+    if (!status)
+        status = bundle_put(bundle, &leaf);
     progress_end();
     if (status)
         return status;

@@ -22,7 +22,7 @@ struct bundle {
     char *old_key; /* the address of what --replace replaces */
     struct cert *certs; /* on the token; the newest first */
     struct cert *old_leaf; /* bears the label, and is another certificate; borrowed */
-    bool leaf_replaced;
+    bool leaf_replaced, aside_taken, same_key; /* the last: it is on the token already, with that label */
     struct hx_bytes key_address;
 };
 

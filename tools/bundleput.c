@@ -8,14 +8,49 @@
 #include <signal.h>
 #include <string.h>
 
+struct search {
+    struct bundle *bundle;
+    const struct hx_buf *der;
+    const char *label;
+};
+
+static int note_cert(void *arg, const char *address, const struct hx_object *object)
+{
+    const struct search *search = arg;
+    const struct hx_buf *der = search->der;
+    AUTO_BYTES struct hx_bytes value = { 0 };
+    struct hx_bytes nothing = { 0 };
+
+    if (!object->label || strcmp(object->label, search->label) ||
+        hx_read(search->bundle->context, address, HX_VALUE, &value) || value.len != der->len ||
+        memcmp(value.data, der->data, der->len))
+        return 0;
+    return bundle_note(search->bundle, address, search->label, &nothing, true) ? HX_E_NO_MEMORY : 1;
+}
+
+/* A token can fail after it has stored what it was given: as a disk that cannot be synchronised. */
+static void note_if_there(struct bundle *bundle, const struct hx_buf *der, const char *label)
+{
+    struct search search = { bundle, der, label };
+    AUTO_FREE char *where = NULL;
+
+    if (!token_address(bundle->token, "cert", &where))
+        hx_each(bundle->context, where, note_cert, &search);
+}
+
 static int put_cert(struct bundle *bundle, const struct hx_buf *der, const char *label, bool replace)
 {
     struct hx_spec spec = { .kind = HX_CERTIFICATE, .label = label, .flags = replace ? HX_REPLACE : 0 };
     struct hx_bytes nothing = { 0 };
     AUTO_BYTES struct hx_bytes address = { 0 };
+    int result = hx_import(bundle->context, bundle->token, &spec, der, 1, &address);
 
-    if (hx_import(bundle->context, bundle->token, &spec, der, 1, &address))
-        return fail_hx();
+    if (result) {
+        fail_hx();
+        if (result != HX_E_EXISTS)
+            note_if_there(bundle, der, label);
+        return FAILED;
+    }
     return bundle_note(bundle, (char *)address.data, label, &nothing, true) ? fail("out of memory") : DONE;
 }
 
@@ -49,27 +84,36 @@ static int put_chain(struct bundle *bundle, X509 *cert)
     return label ? put_cert(bundle, &buf, label, false) : fail("out of memory");
 }
 
-/* Does the old certificate belong to the old key?  It does if that cannot be told. */
-static bool is_in_use(const struct bundle *bundle)
+/* Is that the other half of the key there?  It is if that cannot be told. */
+static bool fits(hx *context, const char *address, EVP_PKEY *half)
 {
     AUTO_KEY hx_key *key = NULL;
     AUTO_BYTES struct hx_bytes spki = { 0 };
     AUTO_PKEY EVP_PKEY *pkey = NULL;
     const unsigned char *der;
-    X509 *cert;
     bool differs;
 
-    if (!bundle->old_key)
-        return false;
-    if (hx_key_open(bundle->context, bundle->old_key, &key) || hx_key_public(key, &spki))
+    if (hx_key_open(context, address, &key) || hx_key_public(key, &spki))
         return true;
     der = spki.data;
     pkey = d2i_PUBKEY_ex(NULL, &der, (long)spki.len, libctx(), NULL);
-    cert = cert_parse(bundle->old_leaf->der.data, bundle->old_leaf->der.len);
-    differs = pkey && cert && EVP_PKEY_eq(X509_get0_pubkey(cert), pkey) != 1;
-    X509_free(cert);
+    differs = pkey && half && EVP_PKEY_eq(half, pkey) != 1;
     ERR_clear_error();
     return !differs;
+}
+
+/* Does the old certificate belong to the old key? */
+static bool is_in_use(const struct bundle *bundle)
+{
+    X509 *cert;
+    bool used;
+
+    if (!bundle->old_key)
+        return false;
+    cert = cert_parse(bundle->old_leaf->der.data, bundle->old_leaf->der.len);
+    used = fits(bundle->context, bundle->old_key, cert ? X509_get0_pubkey(cert) : NULL);
+    X509_free(cert);
+    return used;
 }
 
 static int put_leaf(struct bundle *bundle, const struct hx_buf *leaf)
@@ -85,27 +129,25 @@ static int put_leaf(struct bundle *bundle, const struct hx_buf *leaf)
         if (put_cert(bundle, &der, bundle->aside, true))
             return FAILED;
     }
-    if (put_cert(bundle, leaf, bundle->label, replace))
-        return FAILED;
     bundle->leaf_replaced = old;
-    return DONE;
+    return put_cert(bundle, leaf, bundle->label, replace);
 }
 
 static int note_key(void *arg, const char *address, const struct hx_object *object)
 {
     const struct bundle *bundle = arg;
 
-    (void)address;
-    return object->kind == HX_PRIVATE_KEY && object->label && !strcmp(object->label, bundle->label);
+    return object->kind == HX_PRIVATE_KEY && object->label && !strcmp(object->label, bundle->label) &&
+           fits(bundle->context, address, bundle->p12.pkey);
 }
 
-/* Another import of the same key was quicker: its certificates are those that are there, whoever put them. */
-static bool came_meanwhile(struct bundle *bundle)
+/* Another import of the same key was quicker, or the token failed after it had stored it: the certificates that are
+ * there are the key's, whoever put them. */
+static bool key_is_there(struct bundle *bundle)
 {
     AUTO_FREE char *where = NULL;
 
-    return !option(bundle->call, O_REPLACE) && !token_address(bundle->token, "key", &where) &&
-           hx_each(bundle->context, where, note_key, bundle) > 0;
+    return !token_address(bundle->token, "key", &where) && hx_each(bundle->context, where, note_key, bundle) > 0;
 }
 
 static bool put_back(const struct bundle *bundle)
@@ -121,7 +163,7 @@ static void undo(struct bundle *bundle)
 {
     bool keep_aside = false;
 
-    if (came_meanwhile(bundle))
+    if (!bundle->same_key && key_is_there(bundle))
         return;
     for (const struct cert *cert = bundle->certs; cert; cert = cert->next) {
         if (!cert->ours || (keep_aside && !strcmp(cert->label, bundle->aside)))
@@ -163,6 +205,7 @@ int bundle_put(struct bundle *bundle, const struct hx_buf *leaf)
     int status = DONE;
     sigset_t stops, before;
 
+    bundle->same_key = bundle->old_key && fits(bundle->context, bundle->old_key, bundle->p12.pkey);
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);

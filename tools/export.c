@@ -28,10 +28,11 @@ static const char readme[] =
     "combined.pem   fullchain.pem and key.pem\n"
     "\n"
     "A program reads key.pem with OpenSSL's provider hsmux.  'hsmux openssl-conf --out FILE' writes the configuration\n"
-    "that activates it; name FILE in the program's environment as OPENSSL_CONF.\n"
+    "that activates it; name FILE in the program's environment as OPENSSL_CONF (a service: systemctl edit NAME, then\n"
+    "[Service] and Environment=OPENSSL_CONF=FILE).\n"
     "\n"
     "curl           --cert @/fullchain.pem --key @/key.pem\n"
-    "openssl        s_client -cert @/cert.pem -key @/key.pem\n"
+    "openssl        s_client -cert @/cert.pem -cert_chain @/chain.pem -key @/key.pem\n"
     "nginx          ssl_certificate @/fullchain.pem; ssl_certificate_key @/key.pem;\n"
     "haproxy        bind ... ssl crt @/combined.pem\n"
     "mosquitto      certfile @/fullchain.pem\n"
@@ -100,17 +101,21 @@ static int take_cert(void *arg, const char *address, const struct hx_object *obj
     return 0;
 }
 
-/* Takes the one that is wanted out of certs: the holder of pkey, or else the issuer of cert. */
+/* Takes the one that is wanted out of certs: the holder of pkey, or else the issuer of cert.  Of several, as after a
+ * renewal, the best. */
 static X509 *take_out(STACK_OF(X509) * certs, EVP_PKEY *pkey, X509 *cert)
 {
+    int best = -1;
+
     for (int i = 0; i < sk_X509_num(certs); i++) {
         X509 *next = sk_X509_value(certs, i);
 
-        if (pkey ? EVP_PKEY_eq(X509_get0_pubkey(next), pkey) == 1
-                 : X509_check_issued(next, cert) == X509_V_OK && X509_verify(cert, X509_get0_pubkey(next)) == 1)
-            return sk_X509_delete(certs, i);
+        if ((pkey ? EVP_PKEY_eq(X509_get0_pubkey(next), pkey) == 1
+                  : X509_check_issued(next, cert) == X509_V_OK && X509_verify(cert, X509_get0_pubkey(next)) == 1) &&
+            (best < 0 || cert_better(next, sk_X509_value(certs, best))))
+            best = i;
     }
-    return NULL;
+    return best < 0 ? NULL : sk_X509_delete(certs, best);
 }
 
 /* For a key that is no credential: the certificate on its token, and what lies above it there. */
@@ -200,20 +205,55 @@ static int collect(const struct call *call, struct export *export)
     return DONE;
 }
 
+/* Whoever can put a link there, or another directory in its place, would choose what is overwritten.  In a sticky
+ * directory nobody can move what is ours. */
+static int check_directory(const char *dir, bool above)
+{
+    struct stat info;
+    mode_t others;
+
+    if (lstat(dir, &info))
+        return fail("'%s': %s", dir, strerror(errno));
+    others = above && info.st_mode & S_ISVTX ? 0 : S_IWGRP | S_IWOTH;
+    if ((info.st_uid == geteuid() || info.st_uid == 0) && !(info.st_mode & others))
+        return DONE;
+    return fail("'%s': others than you and root can write to it: choose a directory where they cannot", dir);
+}
+
+static int check_directories(const char *dir)
+{
+    AUTO_FREE char *path = strdup(dir);
+    char *slash;
+
+    if (!path)
+        return fail("out of memory");
+    if (check_directory(path, false))
+        return FAILED;
+    while ((slash = strrchr(path, '/')) && slash != path) {
+        *slash = 0;
+        if (check_directory(path, true))
+            return FAILED;
+    }
+    return check_directory("/", true);
+}
+
 static int open_directory(const char *dir, struct export *export)
 {
     struct stat info;
+    bool made = !mkdir(dir, 0755);
 
-    if (mkdir(dir, 0755) && errno != EEXIST)
+    if (!made && errno != EEXIST)
         return fail("'%s': %s", dir, strerror(errno));
     export->dir = realpath(dir, NULL);
     if (!export->dir || stat(export->dir, &info))
         return fail("'%s': %s", dir, strerror(errno));
     if (!S_ISDIR(info.st_mode))
         return fail("'%s': is no directory", dir);
-    /* Whoever can put a link there would choose what is overwritten. */
-    if ((info.st_uid != geteuid() && info.st_uid != 0) || info.st_mode & S_IWOTH)
-        return fail("'%s': others than you and root can write to it: choose another directory", dir);
+    if (check_directories(export->dir)) {
+        if (made)
+            rmdir(export->dir);
+        return FAILED;
+    }
     for (const char *c = readme; *c; c++) {
         if (*c == '@')
             BIO_puts(export->file[README], export->dir);

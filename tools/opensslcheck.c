@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char mend[] = "'hsmux openssl-conf --out FILE' writes one that does; name it in OPENSSL_CONF";
 
@@ -73,6 +74,39 @@ static int check_module(const char *module, char **ret_text)
     return provider ? 0 : HX_E_CONFIG;
 }
 
+/* The provider's settings; OpenSSL itself says nothing of a misspelt one. */
+static int check_settings(const CONF *conf, const char *section, char **ret_text)
+{
+    static const struct {
+        const char *name;
+        bool is_choice; /* yes or no */
+    } known[] = {
+        { "identity", false },
+        { "module", false },
+        { "activate", false },
+        { "soft_load", false },
+        { "config", false },
+        { "pkcs11-uri", true },
+        { "allow-rsa-pkcs1-decrypt", true },
+        { "random-token", false },
+    };
+    STACK_OF(CONF_VALUE) *rows = NCONF_get_section(conf, section);
+    size_t at;
+
+    for (int i = 0; i < sk_CONF_VALUE_num(rows); i++) {
+        const CONF_VALUE *row = sk_CONF_VALUE_value(rows, i);
+
+        for (at = 0; at < sizeof known / sizeof *known && strcmp(row->name, known[at].name); at++)
+            ;
+        if (at == sizeof known / sizeof *known)
+            return verdict(HX_E_CONFIG, ret_text, "hsmux has no setting '%s': look at [%s], and at hsmux-provider(7)",
+                           row->name, section);
+        if (known[at].is_choice && strcasecmp(row->value, "yes") && strcasecmp(row->value, "no"))
+            return verdict(HX_E_CONFIG, ret_text, "'%s = %s' in [%s]: say yes or no", row->name, row->value, section);
+    }
+    return 0;
+}
+
 static int check_providers(const CONF *conf, const char *name, char **ret_text)
 {
     STACK_OF(CONF_VALUE) *rows = NCONF_get_section(conf, name);
@@ -103,6 +137,8 @@ static int check_providers(const CONF *conf, const char *name, char **ret_text)
                        name);
     if (first)
         return verdict(HX_E_CONFIG, ret_text, "hsmux stands before default: move its line behind it in [%s]", name);
+    if (check_settings(conf, ours, ret_text))
+        return HX_E_CONFIG;
     module = NCONF_get_string(conf, ours, "module");
     return check_module(module ? module : "hsmux.so", ret_text);
 }

@@ -198,7 +198,9 @@ static enum fit open_with(const struct source *source, const char *pass, int len
     if (source->has_mac && !PKCS12_verify_mac(source->p12, pass, len)) {
         if (!ERR_peek_error())
             return WRONG;
-        fail_crypto("the PKCS#12 file's integrity check is of an unknown kind");
+        ERR_clear_error();
+        fail("'%s': its integrity check is of a kind that is not known here: write it anew with 'openssl pkcs12'",
+             source->path);
         return SAID;
     }
     if (unpack(source, pass, len, libctx(), ret))
@@ -245,11 +247,11 @@ static int open_source(const struct source *source, const char *passphrase_file,
         ret->pass = NULL;
     }
     if (fit == WRONG)
-        return fail("'%s': the passphrase does not open it", source->path);
+        return fail("'%s': the passphrase does not open it, or it is damaged", source->path);
     return fit == FITS ? DONE : FAILED;
 }
 
-/* Of several, as after a renewal, the one that is valid longest. */
+/* Of several, as after a renewal, the best. */
 static X509 *find_leaf(const struct p12 *p12)
 {
     X509 *leaf = NULL;
@@ -257,8 +259,7 @@ static X509 *find_leaf(const struct p12 *p12)
     for (int i = 0; i < sk_X509_num(p12->certs); i++) {
         X509 *cert = sk_X509_value(p12->certs, i);
 
-        if (EVP_PKEY_eq(X509_get0_pubkey(cert), p12->pkey) == 1 &&
-            (!leaf || ASN1_TIME_compare(X509_get0_notAfter(leaf), X509_get0_notAfter(cert)) < 0))
+        if (EVP_PKEY_eq(X509_get0_pubkey(cert), p12->pkey) == 1 && (!leaf || cert_better(cert, leaf)))
             leaf = cert;
     }
     ERR_clear_error();

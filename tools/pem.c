@@ -4,6 +4,8 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <openssl/pkcs12.h>
 #include <string.h>
 
 OSSL_LIB_CTX *libctx(void)
@@ -13,6 +15,16 @@ OSSL_LIB_CTX *libctx(void)
     if (!context)
         context = OSSL_LIB_CTX_new();
     return context;
+}
+
+static bool is_p12(const struct blob *text)
+{
+    const unsigned char *at = text->data;
+    PKCS12 *p12 = d2i_PKCS12(NULL, &at, (long)text->len);
+
+    PKCS12_free(p12);
+    ERR_clear_error();
+    return p12;
 }
 
 static bool is_pem(const struct blob *text)
@@ -29,6 +41,24 @@ X509 *cert_parse(const void *der, size_t len)
         return cert;
     X509_free(cert);
     return NULL;
+}
+
+static bool is_valid(const X509 *cert)
+{
+    return X509_cmp_time(X509_get0_notBefore(cert), NULL) < 0 && X509_cmp_time(X509_get0_notAfter(cert), NULL) > 0;
+}
+
+bool cert_better(X509 *a, X509 *b)
+{
+    bool authority = X509_get_extension_flags(a) & EXFLAG_CA, other = X509_get_extension_flags(b) & EXFLAG_CA;
+    int later;
+
+    if (authority != other)
+        return other;
+    if (is_valid(a) != is_valid(b))
+        return is_valid(a);
+    later = ASN1_TIME_compare(X509_get0_notBefore(a), X509_get0_notBefore(b));
+    return later ? later > 0 : ASN1_TIME_compare(X509_get0_notAfter(a), X509_get0_notAfter(b)) > 0;
 }
 
 char *cert_name(X509 *cert)
@@ -153,6 +183,8 @@ int read_private_key(const char *path, const struct blob *text, const char *pass
         return FAILED;
     if (passphrase.asked)
         return fail("'%s': the passphrase does not open it", path);
+    if (is_p12(text))
+        return fail("'%s': it is PKCS#12: give --p12", path);
     return fail("'%s': holds no private key in PEM, PKCS#8 or DER", path);
 }
 

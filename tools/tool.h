@@ -145,6 +145,7 @@ char *address_token(const char *address); /* its TOKEN, decoded, for free(); NUL
 /* pem.c: libcrypto in a context of its own, where no openssl.cnf and no provider of ours is loaded. */
 OSSL_LIB_CTX *libctx(void);
 X509 *cert_parse(const void *der, size_t len); /* NULL: it is none; the error stays in libcrypto's queue */
+bool cert_better(X509 *, X509 *); /* is the first the better of two for one key?  By the rule that credentials follow */
 char *cert_name(X509 *); /* its common name, for free(); NULL: it has none */
 int parse_certs(const char *path, const struct blob *text, STACK_OF(X509) * *ret);
 int read_certs(const char *path, STACK_OF(X509) * *ret);

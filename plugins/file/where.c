@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which directory: the option, the system's state directory for root, the user's own data directory for others. */
+/* Which directory: the option, the system's state directory for root, the user's own data directory for others; a user
+ * who has none, as those that servers run as, gets the system's where he may enter it. */
 #include "directory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -22,12 +24,8 @@ static char *home_directory(void)
     return strdup(found->pw_dir);
 }
 
-static int usual_directory(const struct hx_host *host, char **ret)
+static int own_directory(const struct hx_host *host, char **ret)
 {
-    if (geteuid() == 0) {
-        *ret = strdup(HSMUX_STATEDIR);
-        return 0;
-    }
     const char *data = secure_getenv("XDG_DATA_HOME");
     if (data && data[0] == '/') {
         if (asprintf(ret, "%s/hsmux", data) < 0)
@@ -40,6 +38,30 @@ static int usual_directory(const struct hx_host *host, char **ret)
     if (asprintf(ret, "%s/.local/share/hsmux", home) < 0)
         *ret = NULL;
     free(home);
+    return 0;
+}
+
+/* The system's directory instead of one that is not there.  A home that cannot be entered is what a program that was
+ * root left in $HOME: then the system's is meant, and if it is closed to this user, that is what has to be said. */
+static bool is_systems(const char *own)
+{
+    if (!faccessat(AT_FDCWD, own, F_OK, AT_EACCESS))
+        return false;
+    return !faccessat(AT_FDCWD, HSMUX_STATEDIR, errno == EACCES ? F_OK : R_OK | X_OK, AT_EACCESS);
+}
+
+static int usual_directory(const struct hx_host *host, char **ret)
+{
+    bool systems = geteuid() == 0;
+    char *own = NULL;
+    int result = systems ? 0 : own_directory(host, &own);
+    if (result)
+        return result;
+    if (systems || (own && is_systems(own))) {
+        free(own);
+        own = strdup(HSMUX_STATEDIR);
+    }
+    *ret = own;
     return 0;
 }
 

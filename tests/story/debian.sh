@@ -27,6 +27,8 @@ tar -C "$ROOT" --exclude=./build --exclude=./.git -c . | tar -C "$WORK/source" -
 for package in libhsmux0 libhsmux-dev hsmux hsmux-plugins; do
     [ -f "$(echo "$WORK/${package}"_*.deb)" ] || fail "no package '$package'"
 done
+dpkg-deb -e "$(echo "$WORK"/hsmux_*.deb)" "$WORK/scripts"
+! grep -E 'deb-systemd-invoke +[^ ]*stop' "$WORK"/scripts/p* || fail "an upgrade would stop what nothing starts again"
 
 step "a fresh Debian with what they depend on"
 depends=$(dpkg-deb -f "$(echo "$WORK"/hsmux_*.deb)" Depends Recommends

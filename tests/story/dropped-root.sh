@@ -168,7 +168,7 @@ EOT
     wait_port "$PORT"
     ! greeted || fail "haproxy signed with a token that is not in its chroot"
     stop
-    expect "hsmux: user 65534: token 'soft': sign: no object 'hsm:soft/key/soft' (no /proc here" "$WORK/syslog.log"
+    expect "hsmux: user 65534: token 'soft': sign: no object 'hsm:soft/key/soft' in '$WORK/soft' (no /proc here" "$WORK/syslog.log"
 fi
 
 softhsm_token edge
@@ -178,7 +178,7 @@ make_token edge
 for program in "${programs[@]}"; do
     step "$program, SoftHSM"
     give_softhsm root
-    refused "$program" "(is this user let at the device; with SoftHSM, at its tokendir and all that is in it?)"
+    refused "$program" "(is this user let at the device? SoftHSM: at \$SOFTHSM2_CONF, its tokendir and all in it?)"
     give_softhsm nobody
     permitted "$program"
 done

@@ -25,6 +25,19 @@ expect_error "ECONNREFUSED" node "$ROOT/examples/node/client.js" "$url" "$WORK/d
 expect_error "Connection refused" python3 "$ROOT/examples/python/client.py" "$url" "$WORK/device.pem" "$WORK/device.ref" \
     "$WORK/ca.pem"
 
+step "a server that does not take the certificate"
+cp "$ROOT"/examples/c/{Makefile,client.c} "$WORK"
+PKG_CONFIG_PATH=$LIBDIR/pkgconfig make -s -C "$WORK" client
+make_server
+start_server -CAfile "$WORK/server.pem"
+url=https://127.0.0.1:$PORT/
+expect_fail "unknown ca" env -u OPENSSL_CONF "$WORK/client" 127.0.0.1 "$PORT" / "$WORK/ca.pem"
+expect_fail "unknown ca" node "$ROOT/examples/node/client.js" "$url" "$WORK/device.pem" "$WORK/device.ref" "$WORK/ca.pem"
+expect_error "unknown ca" python3 "$ROOT/examples/python/client.py" "$url" "$WORK/device.pem" "$WORK/device.ref" "$WORK/ca.pem"
+for bad in https://127.0.0.1:99999/ /lost; do
+    expect_error "client.py: " python3 "$ROOT/examples/python/client.py" "$bad" "$WORK/device.pem" "$WORK/device.ref" "$WORK/ca.pem"
+done
+
 step "without the provider"
 export OPENSSL_CONF=/dev/null
 expect_error "ask \`hsmux status\`" node "$ROOT/examples/node/client.js" "$url" "$WORK/device.pem" "$WORK/device.ref"

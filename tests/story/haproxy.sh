@@ -107,7 +107,7 @@ give root
 step "soft, behind a chroot: not with open = use, nor with open = load and a fork"
 for mode in -db -W; do
     haproxy_with "$CHROOT" $mode
-    refuses "no object 'hsm:soft/key/soft-web' (no /proc here: behind a chroot"
+    refuses "no object 'hsm:soft/key/soft-web' in '$WORK/soft' (no /proc here: behind a chroot"
     stop
 done
 echo "open = load" >>"$HSMUX_CONF"

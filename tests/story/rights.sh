@@ -100,3 +100,28 @@ share_pin nogroup
 HOME=/nonexistent setpriv --reuid nobody --regid nogroup --clear-groups hsmux ref hsm:edge/key/edge
 chmod 644 "$WORK"/pin-*
 expect_error "chmod" hsmux ref hsm:edge/key/edge
+
+step "without a configuration: who has no directory of his own has the system's, if it is his"
+unset HSMUX_CONF
+rm -rf "$STATEDIR"
+hsmux key generate found --token file
+# as_nobody HOME COMMAND...: as daemons run.
+as_nobody() {
+    local home=$1
+    shift
+    env -u XDG_DATA_HOME HOME="$home" setpriv --reuid nobody --clear-groups "$@"
+}
+if as_nobody / test -x "$(dirname "$STATEDIR")"; then
+    as_nobody /nonexistent hsmux list --token file >"$WORK/said" 2>&1 || true
+    ! grep -q hsm:file/key/found "$WORK/said" || fail "nobody reads root's keys"
+    mkdir -m 700 "$WORK/closed"
+    expect_fail "$STATEDIR" as_nobody "$WORK/closed" hsmux key generate other --token file
+    chown -R nobody "$STATEDIR"
+    as_nobody /nonexistent hsmux list --token file | tee "$WORK/said"
+    expect "hsm:file/key/found" "$WORK/said"
+    as_nobody "$WORK/closed" hsmux list --token file | tee "$WORK/said"
+    expect "hsm:file/key/found" "$WORK/said"
+else
+    echo "not tried: another user cannot enter $(dirname "$STATEDIR")"
+fi
+rm -rf "$STATEDIR"

@@ -86,6 +86,16 @@ is fullchain.pem "$WORK/device.pem"
 [ ! -e "$WORK/files/chain.pem" ] || fail "the old chain is there"
 [ "$(cd "$WORK/files" && find . -type f -printf '%P\n' | LC_ALL=C sort | tr '\n' ' ')" = "README cert.pem combined.pem fullchain.pem key.pem " ] || fail "left: $(ls -A "$WORK/files")"
 
+step "a certificate of the same key that begins later: by the key's address it is found as well"
+sleep 1
+issue "$WORK/device.csr" "$WORK/later.pem"
+hsmux cert import "$WORK/later.pem" --label later
+hsmux export --dir "$WORK/files" hsm:soft/key/device
+is cert.pem "$WORK/later.pem"
+unchanged hsmux export --dir "$WORK/files"
+hsmux remove -y hsm:soft/cert/later
+hsmux export --dir "$WORK/files"
+
 step "a run that was cut short is completed by the next"
 rm "$WORK/files"/*.pem
 : >"$WORK/files/cert.pem"
@@ -104,9 +114,28 @@ rm "$WORK/theirs/README"
 ln -s "$WORK/ca.pem" "$WORK/theirs/cert.pem"
 expect_error "no regular file" hsmux export --dir "$WORK/theirs"
 rm "$WORK/theirs/cert.pem"
-chmod 777 "$WORK/theirs"
-expect_error "others than you and root" hsmux export --dir "$WORK/theirs"
+for mode in 777 775 1777; do
+    chmod $mode "$WORK/theirs"
+    expect_error "others than you and root" hsmux export --dir "$WORK/theirs"
+done
 [ -z "$(ls "$WORK/theirs")" ] || fail "$(ls "$WORK/theirs")"
+
+step "nor is one written that others can put another in the place of"
+mkdir "$WORK/theirs/below"
+chmod 777 "$WORK/theirs"
+expect_error "others than you and root" hsmux export --dir "$WORK/theirs/below"
+if [ "$(id -u)" = 0 ]; then
+    chmod 755 "$WORK/theirs"
+    chown nobody "$WORK/theirs"
+    expect_error "others than you and root" hsmux export --dir "$WORK/theirs/below"
+    chown root "$WORK/theirs"
+fi
+rmdir "$WORK/theirs/below"
+chmod 777 "$WORK/theirs"
+expect_error "others than you and root" hsmux export --dir "$WORK/theirs/below"
+[ -z "$(ls "$WORK/theirs")" ] || fail "$(ls "$WORK/theirs")"
+chmod 1777 "$WORK/theirs"
+hsmux export --dir "$WORK/theirs/below" | wc -l | grep -qx 5
 
 step "what is wrong is said in one line"
 expect_error "where to? --dir DIR" hsmux export

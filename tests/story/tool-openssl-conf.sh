@@ -46,6 +46,8 @@ wrong "default is not" '/^default = /d'
 wrong "not activated" '/^module/,/^activate/s/^activate.*//'
 wrong "does not name hsmux" '/^hsmux = /d'
 wrong "no providers" '/^providers = /d'
+wrong "no setting 'allow-rsa-pkcs1-decript'" 's/^module = .*/&\nallow-rsa-pkcs1-decript = yes/'
+wrong "say yes or no" 's/^module = .*/&\npkcs11-uri = ja/'
 wrong "line" 's/^\[ hsmux_provider \]/[ hsmux_provider/'
 expect "cannot be read" <(OPENSSL_CONF=$WORK/lost.cnf hsmux status)
 

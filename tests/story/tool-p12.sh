@@ -177,6 +177,13 @@ rm "$WORK/soft/device.crt"
 diff -r "$WORK/before" "$WORK/soft"
 holds two
 
+step "what waits there meanwhile takes no other credential's place"
+token soft
+hsmux import --p12 "$WORK/two.p12" --label device
+hsmux import --p12 "$WORK/one.p12" --passphrase-file "$WORK/passphrase" --label device.replaced
+expect_error "give another --label" hsmux import --p12 --replace "$WORK/new.p12" --label device
+objects "cert/below cert/below-2 cert/device cert/device.replaced key/device key/device.replaced "
+
 step "a token that imports no keys says so before a passphrase is asked for, and gets no certificate"
 if [ -n "$SOFTHSM" ]; then
     softhsm_token edge
@@ -201,6 +208,67 @@ stopped() {
 if ! strace -o "$WORK/trace" true 2>/dev/null; then
     echo "strace is not here, or not allowed: nothing is killed"
     exit
+fi
+
+# failing N COMMAND...: its Nth fsync fails; false: there are not so many.  A file is there then, that its directory
+# could not be synchronised for.
+failing() {
+    local n=$1
+    shift
+    strace -o "$WORK/trace" -e trace=fsync -e inject=fsync:error=EIO:when="$n" "$@" >"$WORK/out" 2>&1 || true
+    grep -q INJECTED "$WORK/trace"
+}
+
+step "a token that fails after it has stored what it was given: nothing, or all of it"
+for ((n = 1; ; n++)); do
+    token soft
+    failing "$n" hsmux import --p12 "$WORK/new.p12" || break
+    if hsmux list | grep -q .; then
+        objects "cert/below cert/device key/device "
+        holds one || fail "neither, fsync $n"
+    fi
+done
+[ $n -gt 5 ] || fail "$n calls only"
+for ((n = 1; ; n++)); do
+    token soft
+    cp -p "$WORK/before"/* "$WORK/soft"
+    failing "$n" hsmux import --p12 --replace "$WORK/new.p12" || break
+    if holds two; then
+        objects "cert/below cert/device key/device "
+    else
+        holds one || fail "neither, fsync $n: $(ls "$WORK/soft")"
+    fi
+done
+[ $n -gt 6 ] || fail "$n calls only"
+
+step "nor does it when only the certificate is a new one"
+openssl x509 -req -in "$WORK/two.csr" -CA "$WORK/below.pem" -CAkey "$WORK/below.key" -CAcreateserial -days 31 \
+    -out "$WORK/two.pem" 2>/dev/null
+packed two "$WORK/renewed.p12" -passout pass:
+for ((n = 1; ; n++)); do
+    token soft
+    cp -p "$WORK/before"/* "$WORK/soft"
+    failing "$n" hsmux import --p12 --replace "$WORK/renewed.p12" --label device || break
+    objects "cert/below cert/device key/device "
+    holds two
+    [ $n -ge 7 ] || diff "$WORK/before/device.pem" "$WORK/soft/device.pem"
+done
+[ $n -gt 6 ] || fail "$n calls only"
+
+export XDG_RUNTIME_DIR=$WORK # root takes /run
+if [ "$(id -u)" != 0 ] || [ -w /run ]; then
+    step "two at the same time: the later waits, and nothing is mixed"
+    token soft
+    cp -p "$WORK/before"/* "$WORK/soft"
+    strace -o "$WORK/trace" -e trace=flock -e inject=flock:delay_enter=400000 \
+        hsmux import --p12 --replace "$WORK/new.p12" >"$WORK/out" &
+    for _ in $(seq 100); do
+        cmp -s "$WORK/before/device.pem" "$WORK/soft/device.pem" || break # its key waits now
+        sleep 0.1
+    done
+    hsmux import --p12 --replace "$WORK/two.p12" --label device
+    wait $!
+    holds two
 fi
 
 step "killed at any point, a first import has left no key or the whole; the same command completes it"
