@@ -40,6 +40,20 @@ static int step(struct token *token, void *arg)
     return operation->op(object, operation->alg, operation->in, operation->in_len, &operation->out.api);
 }
 
+/* No plugin's word is taken for how long its result is: callers have room for that much, and rely on no less. */
+static int check_length(const struct hx_key *key, const struct hx_alg *alg, size_t len)
+{
+    size_t width = width_of(key), wanted = len;
+
+    if (alg->scheme == HX_HMAC)
+        wanted = hash_size(alg->hash);
+    else if (alg->scheme == HX_ECDH || (alg->scheme == HX_RSA_OAEP && width && len > width))
+        wanted = width;
+    else if (alg->scheme == HX_EDDSA)
+        wanted = 2 * width;
+    return len == wanted ? HX_OK : hx_error(HX_E_DEVICE, "its result has %zu bytes, not %zu", len, wanted);
+}
+
 static int run(struct operation *operation, struct hx_bytes *ret)
 {
     struct hx_key *key = operation->key;
@@ -55,6 +69,8 @@ static int run(struct operation *operation, struct hx_bytes *ret)
     /* Some tokens cut a number's leading zeroes; a plaintext is no number. */
     if (!result && key->object.info.type == HX_RSA && operation->alg->scheme != HX_RSA_OAEP && width)
         result = number_widen(&operation->out.bytes, width);
+    if (!result)
+        result = check_length(key, operation->alg, operation->out.bytes.len);
     if (result) {
         sink_free(&operation->out);
         hx_error_in(result, "token '%s': %s", name, operation->what);
@@ -116,7 +132,7 @@ static int check(const struct hx_key *key, const struct hx_alg *alg, size_t in_l
     while (i < sizeof schemes / sizeof *schemes && schemes[i].scheme != alg->scheme)
         i++;
     if (i == sizeof schemes / sizeof *schemes || !spare_is_zero(alg) ||
-        (schemes[i].signs != signs && alg->scheme != HX_RSA_RAW))
+        (alg->param.len && alg->scheme != HX_RSA_OAEP) || (schemes[i].signs != signs && alg->scheme != HX_RSA_RAW))
         return hx_error(HX_E_UNSUPPORTED, "'%s': unknown algorithm", key->address);
     if (info->type < schemes[i].first_type || info->type > schemes[i].last_type)
         return hx_error(HX_E_UNSUPPORTED, "'%s' is no key for %s", key->address, schemes[i].name);

@@ -5,7 +5,9 @@
 
 #include "error.h"
 
+#include <errno.h>
 #include <hsmux/hsmux.h>
+#include <paths.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,13 +68,13 @@ static int chosen_priority(void)
     return strcasecmp(wish, "none") ? LOG_WARNING : -1;
 }
 
-/* systemd gives its services one. */
+/* systemd gives its services one.  Without a peer it may be ours, which another thread is about to connect. */
 static bool is_local_socket(int fd)
 {
-    int family = 0;
-    socklen_t len = sizeof family;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
 
-    return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family == AF_UNIX;
+    return !getpeername(fd, (struct sockaddr *)&peer, &len) && peer.ss_family == AF_UNIX;
 }
 
 /* A daemon's descriptor 2 may be closed, /dev/null, or by now a connection of its own, which must not get our lines. */
@@ -88,6 +91,48 @@ static bool stderr_is_read(void)
     return S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode);
 }
 
+/* One write: lines of several processes do not mix.  Not dprintf(3): where that cannot write, it leaks its buffer. */
+static void to_stderr(const char *line)
+{
+    char text[1280];
+    int len = snprintf(text, sizeof text, "hsmux: %s\n", line);
+
+    if (write(STDERR_FILENO, text, (size_t)len) < 0)
+        return; /* nobody is left to tell */
+}
+
+static int connect_log(int type)
+{
+    const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = _PATH_LOG };
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0), error;
+
+    if (fd < 0 || !connect(fd, (const struct sockaddr *)(const void *)&address, sizeof address))
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Not syslog(3): that keeps its socket, whose number a daemon that closes all may soon have for a connection of its
+ * own, and its lock, which a child would find locked for ever.  The time is for the receiver to add. */
+static void to_syslog(int priority, const char *line)
+{
+    char text[1280];
+    int error = errno, fd = connect_log(SOCK_DGRAM);
+    bool stream = fd < 0 && errno == EPROTOTYPE; /* some take one, with a NUL behind each line */
+
+    if (stream)
+        fd = connect_log(SOCK_STREAM);
+    snprintf(text, sizeof text, "<%d>%s[%d]: hsmux: %s", LOG_DAEMON | LOG_PRI(priority), program_invocation_short_name,
+             (int)getpid(), line);
+    if (fd >= 0) {
+        send(fd, text, strlen(text) + stream, MSG_NOSIGNAL);
+        close(fd);
+    }
+    errno = error;
+}
+
 void hx_vlog(int priority, const char *fmt, va_list args)
 {
     const struct sink *to = atomic_load(&sink);
@@ -102,9 +147,9 @@ void hx_vlog(int priority, const char *fmt, va_list args)
     if (to && to->fn)
         to->fn(to->arg, priority, line);
     else if (stderr_is_read())
-        dprintf(STDERR_FILENO, "hsmux: %s\n", line); /* one write: lines of several processes do not mix */
+        to_stderr(line);
     else
-        syslog(LOG_DAEMON | priority, "hsmux: %s", line);
+        to_syslog(priority, line);
 }
 
 void hx_log(int priority, const char *fmt, ...)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIN_MAX 1024 /* bytes */
@@ -45,6 +46,18 @@ static int trim(struct hx_bytes *secret, const char *path)
     return HX_OK;
 }
 
+/* No mode of the file's own helps behind a closed directory. */
+static int refused(const char *path, const char *what)
+{
+    struct stat st;
+
+    if (stat(path, &st))
+        return hx_error(HX_E_ACCESS, "%s '%s': Permission denied: user %u may not enter a directory above it", what,
+                        path, (unsigned)geteuid());
+    return hx_error(HX_E_ACCESS, "%s '%s': Permission denied: chgrp it to a group of user %u's and chmod 640 '%s'",
+                    what, path, (unsigned)geteuid(), path);
+}
+
 int pinfile_read(const char *path, const char *what, struct hx_bytes *ret)
 {
     AUTO_BYTES struct hx_bytes secret = { 0 };
@@ -54,8 +67,7 @@ int pinfile_read(const char *path, const char *what, struct hx_bytes *ret)
     if (fd < 0 && errno == ENOENT)
         return hx_error(HX_E_NOT_FOUND, "no %s '%s'", what, path);
     if (fd < 0 && errno == EACCES)
-        return hx_error(HX_E_ACCESS, "%s '%s': Permission denied: chgrp it to a group of user %u's and chmod 640 '%s'",
-                        what, path, (unsigned)geteuid(), path);
+        return refused(path, what);
     if (fd < 0)
         return hx_error(HX_E_CONFIG, "%s '%s': %s", what, path, strerror(errno));
     if ((result = trust_secret(fd, path, what)) || (result = read_all(fd, path, &secret)) ||

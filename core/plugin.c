@@ -186,13 +186,16 @@ int plugin_each(plugin_fn *fn, void *arg)
     return result;
 }
 
-/* Two threads of a child may come at once: the second must wait until forked() is through. */
+/* Two threads of a child may come at once: the second must wait until forked() is through.  It counts as a call: one
+ * that came back here would wait for itself. */
 static void say_forked(struct plugin *plugin)
 {
     pthread_mutex_lock(&plugin->fork_mutex);
     if (atomic_load(&plugin->forked_owed)) {
+        depth++;
         if (plugin->table.forked)
             plugin->table.forked();
+        depth--;
         atomic_store(&plugin->forked_owed, false);
     }
     pthread_mutex_unlock(&plugin->fork_mutex);

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define PLAIN_MAX 1024 /* RSA-8192 */
-
 struct decryption {
     CK_MECHANISM mechanism;
     CK_RSA_PKCS_OAEP_PARAMS oaep;
@@ -89,7 +87,7 @@ int p11_decrypt(void *opaque, const struct hx_alg *alg, const void *in, size_t i
 {
     struct p11_object *object = opaque;
     struct decryption decryption = { .in = (CK_BYTE *)(uintptr_t)in, .in_len = in_len }; /* only read */
-    unsigned char plain[PLAIN_MAX];
+    unsigned char plain[P11_RESULT_MAX];
     CK_ULONG len = sizeof plain;
     struct p11_session session;
     bool bad_text = false;

@@ -99,7 +99,7 @@ static CK_RV read_and_destroy(struct p11_session *session, CK_OBJECT_HANDLE hand
 
 static CK_RV derive(struct p11_session *session, struct derivation *derivation)
 {
-    CK_OBJECT_HANDLE handle;
+    CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
     CK_RV rv = make_secret_either_way(session, derivation, &handle);
 
     return rv == CKR_OK ? read_and_destroy(session, handle, derivation) : rv;
@@ -141,6 +141,9 @@ int p11_derive(void *opaque, const struct hx_alg *alg, const void *in, size_t in
     r = p11_session_take(object->token, &session);
     if (!r)
         r = p11_session_done(&session, derive(&session, &derivation));
+    if (!r && !derivation.secret_len) /* would become zeros, which everybody knows */
+        r = hx_fail(object->token->host, HX_E_DEVICE, "token '%s' agreed on a secret of no bytes",
+                    object->token->label);
     if (!r)
         r = p11_put_number(object, derivation.secret, derivation.secret_len, out);
     explicit_bzero(&derivation, sizeof derivation);

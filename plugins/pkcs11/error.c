@@ -11,6 +11,7 @@ struct row {
 };
 
 /* Arguments are never bad but for their meaning: SoftHSM says so of parameters that it cannot work with.
+ * An operation that is still active was left by one that failed, in a session that goes now: the core tries another.
  * A key or object handle that is no longer valid means that the module started anew or was logged out behind our
  * back: the core finds the object again by its ref, and says so if it is really gone. */
 static const struct row rows[] = {
@@ -51,7 +52,7 @@ static const struct row rows[] = {
     { CKR_MECHANISM_INVALID, "CKR_MECHANISM_INVALID", HX_E_UNSUPPORTED },
     { CKR_MECHANISM_PARAM_INVALID, "CKR_MECHANISM_PARAM_INVALID", HX_E_UNSUPPORTED },
     { CKR_OBJECT_HANDLE_INVALID, "CKR_OBJECT_HANDLE_INVALID", HX_E_LOST },
-    { CKR_OPERATION_ACTIVE, "CKR_OPERATION_ACTIVE", HX_E_DEVICE },
+    { CKR_OPERATION_ACTIVE, "CKR_OPERATION_ACTIVE", HX_E_BUSY },
     { CKR_OPERATION_NOT_INITIALIZED, "CKR_OPERATION_NOT_INITIALIZED", HX_E_DEVICE },
     { CKR_PIN_INCORRECT, "CKR_PIN_INCORRECT", HX_E_PIN },
     { CKR_PIN_INVALID, "CKR_PIN_INVALID", HX_E_PIN },
@@ -180,6 +181,7 @@ bool p11_sessions_are_gone(CK_RV rv)
 bool p11_session_is_dead(CK_RV rv)
 {
     switch (rv) {
+    case CKR_BUFFER_TOO_SMALL: /* PKCS#11 v2.40 §5.2: the operation is still active */
     case CKR_DEVICE_ERROR:
     case CKR_DEVICE_MEMORY:
     case CKR_OPERATION_ACTIVE: /* somebody else's leftover: a fresh session has none */

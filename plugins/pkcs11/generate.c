@@ -19,6 +19,7 @@ struct pair {
     unsigned char *params; /* for OPENSSL_free() */
     unsigned char id[P11_ID_MAX];
     size_t id_len;
+    bool refused; /* the module makes no such pair */
 };
 
 static void to_public(struct pair *pair, CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
@@ -103,10 +104,13 @@ static int fill(struct p11_token *token, const struct hx_spec *spec, bool by_nam
 static CK_RV generate(struct p11_session *session, struct pair *pair)
 {
     CK_OBJECT_HANDLE public, private;
+    CK_RV rv;
 
     session->function = "C_GenerateKeyPair";
-    return session->fn->C_GenerateKeyPair(session->handle, &pair->mechanism, pair->public, pair->public_count,
-                                          pair->private, pair->private_count, &public, &private);
+    rv = session->fn->C_GenerateKeyPair(session->handle, &pair->mechanism, pair->public, pair->public_count,
+                                        pair->private, pair->private_count, &public, &private);
+    pair->refused = rv != CKR_OK && rv != CKR_USER_NOT_LOGGED_IN;
+    return rv;
 }
 
 /* The new key is made before the old one goes. */
@@ -130,7 +134,8 @@ static CK_RV replace(struct p11_session *session, const struct hx_spec *spec, st
     return rv;
 }
 
-static int try_generate(struct p11_token *token, const struct hx_spec *spec, bool by_name, struct hx_out *out)
+static int try_generate(struct p11_token *token, const struct hx_spec *spec, bool by_name, struct hx_out *out,
+                        bool *ret_refused)
 {
     struct pair pair = { 0 };
     struct p11_session session;
@@ -144,6 +149,7 @@ static int try_generate(struct p11_token *token, const struct hx_spec *spec, boo
         r = p11_session_done(&session, replace(&session, spec, &pair, &exists));
     if (!r)
         r = exists ? p11_fail_exists(token, spec) : p11_put_ref(token, spec, pair.id, pair.id_len, out);
+    *ret_refused = pair.refused;
     OPENSSL_free(pair.params);
     return r;
 }
@@ -151,14 +157,14 @@ static int try_generate(struct p11_token *token, const struct hx_spec *spec, boo
 static int generate_pair(struct p11_token *token, const struct hx_spec *spec, struct hx_out *out)
 {
     int r = p11_check_spec(token, spec, HX_REPLACE | HX_IN_HARDWARE);
+    bool refused;
 
     if (r)
         return r;
-    p11_recent_clear(token);
-    r = try_generate(token, spec, false, out);
-    if (r && r != HX_E_EXISTS && r != HX_E_LOGIN &&
-        spec->type == HX_ED25519) /* some modules know the curve by its name only */
-        r = try_generate(token, spec, true, out);
+    r = try_generate(token, spec, false, out, &refused);
+    if (refused && spec->type == HX_ED25519) /* some modules know the curve by its name only */
+        r = try_generate(token, spec, true, out, &refused);
+    p11_recent_clear(token); /* last: another thread may have listed what is gone now */
     return r;
 }
 

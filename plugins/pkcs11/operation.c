@@ -3,7 +3,7 @@
  * operation, and is refused until there is one. */
 #include "operation.h"
 
-#define WIDTH_MAX 1024 /* RSA-8192 */
+#include <string.h>
 
 int p11_refuse(const struct p11_object *object, const char *what)
 {
@@ -23,6 +23,8 @@ int p11_check_key(const struct p11_object *object, uint32_t kind, const struct h
         return p11_refuse(object, "unknown parameters");
     if (object->facts->kind != kind)
         return p11_refuse(object, kind == HX_PRIVATE_KEY ? "it is no private key" : "it is no secret key");
+    if (object->facts->type == HX_RSA && p11_width(object) > P11_RESULT_MAX) /* no room for what comes out */
+        return p11_refuse(object, "it has more than 8192 bits");
     if (object->facts->flags & HX_ALWAYS_AUTH)
         return p11_refuse(object, "it wants a login for each operation (CKA_ALWAYS_AUTHENTICATE)");
     return 0;
@@ -33,16 +35,18 @@ size_t p11_width(const struct p11_object *object)
     return (object->facts->bits + 7) / 8;
 }
 
+/* The same steps whatever was left out: how a decrypted block begins is what an attack on OAEP would know. */
 int p11_put_number(const struct p11_object *object, const void *number, size_t len, struct hx_out *out)
 {
-    static const unsigned char zeros[WIDTH_MAX];
+    unsigned char wide[P11_RESULT_MAX] = { 0 };
     size_t width = p11_width(object);
-    int r = 0;
+    int r;
 
-    if (len > width || width - len > sizeof zeros)
+    if (len > width || width > sizeof wide)
         return hx_fail(object->token->host, HX_E_DEVICE, "token '%s' answered %zu bytes instead of %zu",
                        object->token->label, len, width);
-    if (len < width)
-        r = hx_put(out, zeros, width - len);
-    return r ? r : hx_put(out, number, len);
+    memcpy(wide + width - len, number, len);
+    r = hx_put(out, wide, width);
+    explicit_bzero(wide, sizeof wide);
+    return r;
 }

@@ -6,6 +6,8 @@
 
 #include "object.h"
 
+#define P11_RESULT_MAX 1024 /* bytes of the longest signature or plaintext: RSA-8192 */
+
 /* "key 'x' on token 'y' cannot do that: what"; HX_E_UNSUPPORTED. */
 int p11_refuse(const struct p11_object *, const char *what);
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIGNATURE_MAX 1024 /* RSA-8192 */
 #define PIECE (32 * 1024)
 
 /* All that one C_SignInit and C_Sign need. */
@@ -107,6 +106,7 @@ static int prepare(struct p11_object *object, const struct hx_alg *alg, struct s
     return ret->in_len > 0 && ret->in_len <= ret->out_len / 2 ? 0 : p11_refuse_length(object, ret->in_len);
 }
 
+/* What fails halfway may go on in the session for ever, if the module is careless. */
 static CK_RV sign_in_pieces(struct p11_session *session, CK_BYTE *in, size_t len, unsigned char *signature,
                             CK_ULONG *signature_len)
 {
@@ -117,10 +117,12 @@ static CK_RV sign_in_pieces(struct p11_session *session, CK_BYTE *in, size_t len
         piece = len - done < PIECE ? len - done : PIECE;
         rv = session->fn->C_SignUpdate(session->handle, in + done, piece);
     }
-    if (rv != CKR_OK)
-        return rv;
-    session->function = "C_SignFinal";
-    return session->fn->C_SignFinal(session->handle, signature, signature_len);
+    if (rv == CKR_OK) {
+        session->function = "C_SignFinal";
+        rv = session->fn->C_SignFinal(session->handle, signature, signature_len);
+    }
+    session->spoilt = rv != CKR_OK;
+    return rv;
 }
 
 /* PKCS#11 has no const, and no module writes to what it signs; some want an address even of nothing. */
@@ -144,7 +146,7 @@ int p11_sign(void *opaque, const struct hx_alg *alg, const void *in, size_t in_l
 {
     struct p11_object *object = opaque;
     struct signing signing = { .in = in, .in_len = in_len };
-    unsigned char signature[SIGNATURE_MAX];
+    unsigned char signature[P11_RESULT_MAX];
     CK_ULONG len = sizeof signature;
     struct p11_session session;
     int r;
@@ -155,10 +157,11 @@ int p11_sign(void *opaque, const struct hx_alg *alg, const void *in, size_t in_l
     if (r)
         return r;
     r = p11_session_done(&session, call(&session, object->facts, &signing, signature, &len));
-    if (r)
-        return r;
-    if (len != signing.out_len)
-        return hx_fail(object->token->host, HX_E_DEVICE, "token '%s' made a signature of %lu bytes instead of %zu",
-                       object->token->label, len, signing.out_len);
-    return hx_put(out, signature, len);
+    if (!r && len != signing.out_len)
+        r = hx_fail(object->token->host, HX_E_DEVICE, "token '%s' made a signature of %lu bytes instead of %zu",
+                    object->token->label, len, signing.out_len);
+    if (!r)
+        r = hx_put(out, signature, len);
+    explicit_bzero(signature, sizeof signature); /* of a message authentication code others make keys */
+    return r;
 }

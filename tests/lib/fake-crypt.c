@@ -114,8 +114,6 @@ static void spoil(unsigned char *out, size_t *len)
         zeroes++;
     *len -= zeroes;
     memmove(out, out + zeroes, *len);
-    if (control->long_results)
-        out[(*len)++] = 0;
 }
 
 int crypt_sign(const struct fake_object *object, const struct hx_alg *alg, const void *in, size_t in_len,

@@ -321,6 +321,8 @@ static int use(enum fake_call call, void *object, const struct hx_alg *alg, cons
         result = crypt_decrypt(&found, alg, in, in_len, buffer, &len);
     else if (!result)
         result = crypt_derive(&found, in, in_len, buffer, &len);
+    if (!result && control->long_results)
+        buffer[len++] = 0;
     if (!result)
         result = hx_put(out, buffer, len);
     explicit_bzero(buffer, sizeof buffer);

@@ -83,8 +83,9 @@ struct fake_control {
     uint32_t refused_schemes; /* bits 1 << enum hx_scheme: HX_E_UNSUPPORTED */
     bool plain_oaep; /* OAEP with SHA-1 and no label only */
     bool cut_zeroes; /* an RSA result comes without its leading zeroes */
-    bool long_results; /* an RSA result comes with a byte too many */
+    bool long_results; /* a result comes with a byte too many */
     atomic_uint done[16]; /* by enum hx_scheme: operations that gave a result */
+    int (*inside)(void); /* hx_inside(), which must say yes to each call; NULL: it is not asked */
     bool ignore_want; /* list() shows everything */
     atomic_uint listed; /* objects that list() handed out */
     atomic_int open_handles, loaded_objects; /* over all processes */

@@ -46,6 +46,7 @@ static void reset(void)
     control->salt = FAKE_SALT_HONEST;
     control->wrong_signatures = control->refused_schemes = 0;
     control->plain_oaep = control->cut_zeroes = control->long_results = false;
+    control->inside = NULL;
     for (size_t i = 0; i < sizeof control->done / sizeof *control->done; i++)
         control->done[i] = 0;
     control->listed = 0;
@@ -146,6 +147,8 @@ static int next_result(enum fake_call call, unsigned *ret_delay)
 
 static void watch(enum fake_call call, struct handle *handle)
 {
+    if (control->inside && !control->inside())
+        breach(call, "outside of hx_inside()");
     if (process != getpid())
         breach(call, "in a child before forked()");
     if (atomic_fetch_add(&inside_process, 1) > 0 && !(FAKE_FLAGS & HX_THREADSAFE))
@@ -189,5 +192,7 @@ void entered_child(void)
     process = getpid();
     inside_process = 0;
     control->calls[FAKE_FORKED]++;
+    if (control->inside && !control->inside())
+        breach(FAKE_FORKED, "outside of hx_inside()");
     pairs_forked();
 }

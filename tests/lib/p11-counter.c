@@ -168,6 +168,8 @@ CK_RV C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *si
         return rv;
     if (ms > 0)
         nanosleep(&pause, NULL);
+    if (habit_overflows(signature_len))
+        return CKR_OK;
     if (faking)
         return fake_sign(signature, signature_len);
     rv = real->C_Sign(session, data, len, signature, signature_len);
@@ -178,11 +180,14 @@ CK_RV C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYTE *si
 
 CK_RV C_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *at, CK_ULONG count)
 {
+    CK_ULONG room;
     CK_RV rv;
 
     if (!pass("C_GetAttributeValue", &rv))
         return rv;
+    room = at->ulValueLen;
     rv = real->C_GetAttributeValue(session, object, at, count);
+    habit_widen(at, count, count == 1 && at->pValue && room >= WIDE);
     if (rv == CKR_OK && count == 1 && at->type == CKA_VALUE && at->pValue)
         habit_shorten(at->pValue, &at->ulValueLen);
     return rv;
@@ -194,6 +199,8 @@ CK_RV C_Decrypt(CK_SESSION_HANDLE session, CK_BYTE *in, CK_ULONG in_len, CK_BYTE
 
     if (!pass("C_Decrypt", &rv))
         return rv;
+    if (habit_overflows(out_len))
+        return CKR_OK;
     rv = real->C_Decrypt(session, in, in_len, out, out_len);
     if (rv == CKR_OK && out)
         habit_shorten(out, out_len);

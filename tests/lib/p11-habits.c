@@ -43,12 +43,32 @@ bool habit_refuses_point(const CK_MECHANISM *mechanism)
 
 void habit_shorten(unsigned char *number, CK_ULONG *len)
 {
+    const char *how = getenv("P11_COUNTER_SHORT");
     CK_ULONG zeros = 0;
 
-    if (!getenv("P11_COUNTER_SHORT"))
+    if (!how)
         return;
-    while (zeros < *len && number[zeros] == 0)
+    while (zeros < *len && (number[zeros] == 0 || !strcmp(how, "all")))
         zeros++;
     *len -= zeros;
     memmove(number, number + zeros, *len);
+}
+
+void habit_widen(CK_ATTRIBUTE *at, CK_ULONG count, bool has_room)
+{
+    for (CK_ULONG i = 0; getenv("P11_COUNTER_WIDE") && i < count; i++) {
+        if (at[i].type != CKA_MODULUS || at[i].ulValueLen == CK_UNAVAILABLE_INFORMATION)
+            continue;
+        at[i].ulValueLen = has_room ? WIDE : CK_UNAVAILABLE_INFORMATION;
+        if (has_room)
+            memset(at[i].pValue, 0xc1, WIDE);
+    }
+}
+
+bool habit_overflows(CK_ULONG *len)
+{
+    if (!getenv("P11_COUNTER_WIDE"))
+        return false;
+    *len = WIDE;
+    return true;
 }

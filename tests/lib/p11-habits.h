@@ -2,7 +2,10 @@
 /* What modules other than SoftHSM do, for the counting module to do it too.  By environment:
  *   P11_COUNTER_LOCK     a file that remembers wrong PINs: after three the PIN is locked, until the file is removed
  *   P11_COUNTER_WRAPPED  while set, C_DeriveKey takes a peer's point only wrapped in an OCTET STRING
- *   P11_COUNTER_SHORT    while set, a value and what was decrypted come without their leading zeros */
+ *   P11_COUNTER_SHORT    while set, a value and what was decrypted come without their leading zeros;
+ *                        "all": without a byte
+ *   P11_COUNTER_WIDE     while set, each RSA key says that it has 16384 bits, and what comes out is as long, whatever
+ * the room for it */
 #ifndef P11_HABITS_H
 #define P11_HABITS_H
 
@@ -10,11 +13,14 @@
 #include <stdbool.h>
 
 #define TRIES 3
+#define WIDE 2048 /* bytes */
 
 /* The number of wrong PINs so far, changed by change (0: made 0; or +1), or only read when change is negative. */
 int habit_wrong_pins(int change);
 
 bool habit_refuses_point(const CK_MECHANISM *);
 void habit_shorten(unsigned char *number, CK_ULONG *len);
+void habit_widen(CK_ATTRIBUTE *, CK_ULONG count, bool has_room);
+bool habit_overflows(CK_ULONG *len); /* nothing is written */
 
 #endif

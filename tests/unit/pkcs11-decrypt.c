@@ -259,6 +259,24 @@ static void a_key_made_to_sign_only_does_not_decrypt(void **state)
     assert_refused(plugin->generate(token, &spec, &out.out), HX_E_UNSUPPORTED, "no such usage");
 }
 
+/* There is room for the results of 8192 bits. */
+static void a_key_that_is_too_wide_is_not_asked_for_a_result(void **state)
+{
+    struct hx_alg pkcs1 = { .scheme = HX_RSA_PKCS1, .hash = HX_SHA256 };
+    unsigned char text[2048] = { 0 };
+    struct plugin_bytes out;
+
+    (void)state;
+    leave(NULL);
+    setenv("P11_COUNTER_WIDE", "1", 1);
+    find_key();
+    plugin_bytes_init(&out);
+    assert_refused(decrypt(&raw, text, sizeof text, &out), HX_E_UNSUPPORTED, "more than 8192 bits");
+    assert_refused(decrypt(&oaep, text, sizeof text, &out), HX_E_UNSUPPORTED, "more than 8192 bits");
+    assert_refused(plugin->sign(key, &pkcs1, text, 32, &out.out), HX_E_UNSUPPORTED, "more than 8192 bits");
+    unsetenv("P11_COUNTER_WIDE");
+}
+
 int pkcs11_decrypt_tests(void)
 {
 #define with_key(test) cmocka_unit_test_setup_teardown(test, enter, leave)
@@ -270,6 +288,7 @@ int pkcs11_decrypt_tests(void)
         with_key(a_lost_token_is_no_bad_text),
         with_key(what_is_no_text_for_the_key_never_reaches_the_module),
         with_key(a_key_made_to_sign_only_does_not_decrypt),
+        with_key(a_key_that_is_too_wide_is_not_asked_for_a_result),
     };
 
     return cmocka_run_group_tests_name("decryption", tests, make_tokens, stop);

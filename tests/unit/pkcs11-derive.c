@@ -121,6 +121,29 @@ static void a_secret_keeps_its_leading_zeros(void **state)
     plugin->unload(key);
 }
 
+static int derive(void *key, const unsigned char *point, size_t len)
+{
+    struct plugin_bytes out;
+    int r;
+
+    plugin_bytes_init(&out);
+    r = plugin->derive(key, &ecdh, point, len, &out.out);
+    assert_int_equal(out.len, 0);
+    return r;
+}
+
+static void a_secret_of_no_bytes_is_none_of_zeros(void **state)
+{
+    void *key = load_by_label(token, HX_PRIVATE_KEY, "p256");
+    struct peer peer;
+
+    (void)state;
+    make_peer("p256", "P-256", &peer);
+    setenv("P11_COUNTER_SHORT", "all", 1);
+    assert_refused(derive(key, peer.point, peer.point_len), HX_E_DEVICE, "a secret of no bytes");
+    plugin->unload(key);
+}
+
 static void a_module_that_wants_points_wrapped_is_asked_twice_only_once(void **state)
 {
     void *key = load_by_label(token, HX_PRIVATE_KEY, "p521");
@@ -140,17 +163,6 @@ static void a_module_that_wants_points_wrapped_is_asked_twice_only_once(void **s
     derive_and_compare(key, &peer);
     assert_int_equal(calls("C_DeriveKey"), 6);
     plugin->unload(key);
-}
-
-static int derive(void *key, const unsigned char *point, size_t len)
-{
-    struct plugin_bytes out;
-    int r;
-
-    plugin_bytes_init(&out);
-    r = plugin->derive(key, &ecdh, point, len, &out.out);
-    assert_int_equal(out.len, 0);
-    return r;
 }
 
 static void points_that_are_not_on_the_curve_never_reach_the_module(void **state)
@@ -301,6 +313,7 @@ int pkcs11_derive_tests(void)
     const struct CMUnitTest tests[] = {
         with_keys(every_curve_agrees_with_libcrypto_and_leaves_nothing_behind),
         with_keys(a_secret_keeps_its_leading_zeros),
+        with_keys(a_secret_of_no_bytes_is_none_of_zeros),
         with_keys(a_module_that_wants_points_wrapped_is_asked_twice_only_once),
         with_keys(points_that_are_not_on_the_curve_never_reach_the_module),
         with_keys(a_failure_leaves_nothing_behind),

@@ -131,6 +131,12 @@ static void making_a_key_twice_needs_replace(void **state)
     assert_int_equal(keys.object[0].type, HX_P384);
     plugin_objects_free(&keys);
     sign_and_verify(token, "again", HX_ECDSA, HX_SHA384, 0);
+    assert_int_equal(generate(token, HX_ED25519, 0, "kept", NULL, 0), 0);
+    forget_calls();
+    setenv("P11_COUNTER_FAIL", "C_DestroyObject:0:0x1b", 1); /* not for want of the new one */
+    assert_refused(generate(token, HX_ED25519, 0, "kept", NULL, HX_REPLACE), HX_E_UNSUPPORTED, "C_DestroyObject");
+    unsetenv("P11_COUNTER_FAIL");
+    assert_int_equal(calls("C_GenerateKeyPair"), 1);
     assert_refused(generate(token, HX_RSA, 2048, "odd", NULL, HX_RESTRICTED), HX_E_UNSUPPORTED, "properties");
     assert_refused(generate(token, HX_GENERIC, 0, "odd", NULL, 0), HX_E_UNSUPPORTED, "only private keys and secrets");
     assert_refused(generate(token, 99, 0, "odd", NULL, 0), HX_E_UNSUPPORTED, "type 99");

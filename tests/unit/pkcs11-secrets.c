@@ -141,6 +141,35 @@ static void a_piece_that_fails_is_named_and_the_next_code_is_right(void **state)
     plugin->unload(key);
 }
 
+/* Careless modules go on with what failed, which must not be the next caller's to pay for. */
+static void what_failed_halfway_goes_with_its_session(void **state)
+{
+    static const char *const rules[] = { "C_SignUpdate:2:0x5", "C_SignFinal:1:0x5", "C_Sign:1:0x150" };
+    void *key = load_by_label(token, HX_SECRET_KEY, "sas");
+    struct plugin_bytes tag;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        setenv("P11_COUNTER_FAIL", rules[i], 1);
+        forget_calls();
+        assert_refused(mac(key, HX_SHA256, message, i < 2 ? 3 * LONG : 10, &tag), HX_E_DEVICE, "C_Sign");
+        assert_int_equal(calls("C_CloseSession"), 1);
+        unsetenv("P11_COUNTER_FAIL");
+        assert_int_equal(login(token, TEST_PIN), 0);
+        plugin->unload(key);
+        key = load_by_label(token, HX_SECRET_KEY, "sas");
+        mac_and_compare(key, HX_SHA256, secret, 64, 10);
+    }
+    setenv("P11_COUNTER_FAIL", "C_Sign:1:0x5", 1);
+    assert_refused(mac(key, HX_SHA256, message, 10, &tag), HX_E_DEVICE, "C_Sign");
+    assert_refused(mac(key, HX_SHA256, message, 10, &tag), HX_E_BUSY, "CKR_OPERATION_ACTIVE"); /* the core asks again */
+    plugin->unload(key);
+    assert_int_equal(login(token, TEST_PIN), 0);
+    key = load_by_label(token, HX_SECRET_KEY, "sas");
+    mac_and_compare(key, HX_SHA256, secret, 64, 10);
+    plugin->unload(key);
+}
+
 static int read_value(void *key, struct plugin_bytes *ret)
 {
     plugin_bytes_init(ret);
@@ -321,6 +350,7 @@ int pkcs11_secret_tests(void)
     const struct CMUnitTest tests[] = {
         inside(a_secret_taken_in_makes_the_codes_that_libcrypto_makes),
         inside(a_piece_that_fails_is_named_and_the_next_code_is_right),
+        inside(what_failed_halfway_goes_with_its_session),
         inside(only_a_secret_made_extractable_can_be_read),
         inside(the_token_makes_secrets_of_the_bits_asked_for),
         inside(a_label_or_id_is_taken_once_and_replaced_when_asked),

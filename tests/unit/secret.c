@@ -2,6 +2,10 @@
 /* Stories of where a PIN comes from: the INI, a file, a systemd credential, an object of another token. */
 #include "box.h"
 
+#include "pinfile.h"
+
+#include <sys/prctl.h>
+
 static int read_thing(const char *address)
 {
     AUTO_BYTES struct hx_bytes thing = { NULL, 0 };
@@ -116,6 +120,33 @@ static void a_pin_file_that_is_not_there_is_the_administrators_mistake(void **st
     assert_int_equal(mkfifo(in_box("pin"), 0600), 0);
     sends_none(file_line(), HX_E_CONFIG, "not a regular file");
     assert_int_equal(unlink(in_box("pin")), 0);
+}
+
+static int read_as_nobody(const char *path)
+{
+    AUTO_BYTES struct hx_bytes pin = { NULL, 0 };
+    int result = seteuid(65534) ? -1 : pinfile_read(path, "PIN file", &pin);
+
+    if (seteuid(0) || prctl(PR_SET_DUMPABLE, 1)) /* or no leak could be looked for */
+        return -1;
+    return result;
+}
+
+static void what_to_permit_is_said_of_what_forbids(void **state)
+{
+    char path[128];
+
+    (void)state;
+    if (geteuid())
+        return;
+    put("pin", 0600, "1234");
+    assert_int_equal(chmod(in_box(""), 0711), 0);
+    snprintf(path, sizeof path, "%s", in_box("pin"));
+    assert_int_equal(in_process(read_as_nobody, path), HX_E_ACCESS);
+    says("chgrp it to a group of user 65534's and chmod 640");
+    assert_int_equal(chmod(in_box(""), 0700), 0);
+    assert_int_equal(in_process(read_as_nobody, path), HX_E_ACCESS);
+    says("may not enter a directory above it");
 }
 
 static void a_systemd_credential_is_sent(void **state)
@@ -240,6 +271,7 @@ int main(void)
         STORY(a_pin_file_that_others_can_read_or_write_is_not_believed),
         STORY(a_pin_file_that_holds_no_pin_is_an_error),
         STORY(a_pin_file_that_is_not_there_is_the_administrators_mistake),
+        STORY(what_to_permit_is_said_of_what_forbids),
         STORY(a_systemd_credential_is_sent),
         STORY(with_no_ini_the_tokens_own_credential_is_sent),
         STORY(the_pin_is_read_from_another_token),

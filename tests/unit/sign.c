@@ -171,6 +171,7 @@ static void what_a_key_cannot_do_never_reaches_the_token(void **state)
         { .scheme = 99, .hash = HX_SHA256 },
         { .scheme = HX_ECDSA, .hash = 99 },
         { .scheme = HX_ECDSA, .hash = HX_SHA256, .spare = { 0, 0, 0, 1 } },
+        { .scheme = HX_ECDSA, .hash = HX_SHA256, .param = { "a context", 9 } },
     };
     struct hx_key *key = one_key(HX_P256);
 
@@ -180,6 +181,42 @@ static void what_a_key_cannot_do_never_reaches_the_token(void **state)
         expect_result(sign(key, &wrong[i], 32, NULL), HX_E_UNSUPPORTED);
     assert_int_equal(fake->calls[FAKE_SIGN], 0);
     hx_key_close(key);
+}
+
+/* Not only the first, which is verified. */
+static void a_result_of_another_length_never_leaves(void **state)
+{
+    struct fake_object secret = { .kind = HX_SECRET_KEY, .type = HX_GENERIC, .label = "mac", .value_len = 16 };
+    const struct hx_alg hmac = { .scheme = HX_HMAC, .hash = HX_SHA256 }, ecdh = { .scheme = HX_ECDH };
+    const struct hx_alg eddsa = { .scheme = HX_EDDSA };
+    struct hx_key *ec = one_key(HX_P256), *ed, *mac;
+    struct hx_bytes spki = { 0 }, shared = { 0 };
+
+    (void)state;
+    add_key(fake, "ed", HX_ED25519, 1);
+    put(0, &secret);
+    ed = open_key("hsm:edge/key/ed");
+    mac = open_key("hsm:edge/secret/mac");
+    expect_result(hx_key_public(ec, &spki), HX_OK); /* it ends with the point */
+    for (int twice = 0; twice < 2; twice++) {
+        expect_result(sign(mac, &hmac, 32, NULL), HX_OK);
+        expect_result(sign(ed, &eddsa, 32, NULL), HX_OK);
+        expect_result(hx_derive(ec, &ecdh, spki.data + spki.len - 65, 65, &shared), HX_OK);
+        assert_int_equal(shared.len, 32);
+        hx_bytes_free(&shared);
+    }
+    fake->long_results = true;
+    expect_result(sign(mac, &hmac, 32, NULL), HX_E_DEVICE);
+    expect_said("its result has 33 bytes, not 32");
+    expect_result(sign(ed, &eddsa, 32, NULL), HX_E_DEVICE);
+    expect_said("its result has 65 bytes, not 64");
+    expect_result(hx_derive(ec, &ecdh, spki.data + spki.len - 65, 65, &shared), HX_E_DEVICE);
+    expect_said("its result has 33 bytes, not 32");
+    assert_null(shared.data);
+    hx_bytes_free(&spki);
+    hx_key_close(mac);
+    hx_key_close(ed);
+    hx_key_close(ec);
 }
 
 /* FIPS 186-4 §6.4: of a digest that is wider than the curve, the leftmost bits are signed. */
@@ -224,10 +261,10 @@ static void a_long_digest_is_cut_to_the_curve(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TWINS_TEST(a_wrong_first_signature_never_leaves),  TWINS_TEST(only_the_first_signature_is_verified),
-        TWINS_TEST(another_key_after_a_loss_is_found_out), TWINS_TEST(each_kind_of_signature_has_its_first),
-        TWINS_TEST(a_digest_must_have_its_hashs_length),   TWINS_TEST(what_a_key_cannot_do_never_reaches_the_token),
-        TWINS_TEST(a_long_digest_is_cut_to_the_curve),
+        TWINS_TEST(a_wrong_first_signature_never_leaves),    TWINS_TEST(only_the_first_signature_is_verified),
+        TWINS_TEST(another_key_after_a_loss_is_found_out),   TWINS_TEST(each_kind_of_signature_has_its_first),
+        TWINS_TEST(a_digest_must_have_its_hashs_length),     TWINS_TEST(what_a_key_cannot_do_never_reaches_the_token),
+        TWINS_TEST(a_result_of_another_length_never_leaves), TWINS_TEST(a_long_digest_is_cut_to_the_curve),
     };
 
     return cmocka_run_group_tests(tests, twins_build, scene_strike);
