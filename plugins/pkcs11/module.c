@@ -89,7 +89,8 @@ static int64_t now(void)
 
 const char *p11_rights_advice(void)
 {
-    return geteuid() ? " (is this user let at the device? SoftHSM: at $SOFTHSM2_CONF, its tokendir and all in it?)" : "";
+    return geteuid() ? " (is this user let at the device? SoftHSM: at $SOFTHSM2_CONF, its tokendir and all in it?)"
+                     : "";
 }
 
 /* Not by libp11, which does not tell who was the first, and in a child leaves out CKF_OS_LOCKING_OK. */
