@@ -32,7 +32,7 @@ static const char readme[] =
     "[Service] and Environment=OPENSSL_CONF=FILE).\n"
     "\n"
     "curl           --cert @/fullchain.pem --key @/key.pem\n"
-    "openssl        s_client -cert @/cert.pem -cert_chain @/chain.pem -key @/key.pem\n"
+    "openssl        s_client -cert @/cert.pem -key @/key.pem, and -cert_chain @/chain.pem if there is one\n"
     "nginx          ssl_certificate @/fullchain.pem; ssl_certificate_key @/key.pem;\n"
     "haproxy        bind ... ssl crt @/combined.pem\n"
     "mosquitto      certfile @/fullchain.pem\n"

@@ -4,8 +4,8 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <openssl/pkcs12.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 OSSL_LIB_CTX *libctx(void)

@@ -99,6 +99,9 @@ static int talk(SSL_CTX *tls, const char *host, const char *port, const char *pa
         fail(host, X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
     while (ok && (len = BIO_read(server, buffer, sizeof(buffer))) > 0)
         fwrite(buffer, 1, (size_t)len, stdout);
+    /* A server of TLS 1.3 that does not take the certificate says so only now. */
+    if (ok && SSL_get_error(ssl, len) != SSL_ERROR_ZERO_RETURN)
+        ok = fail(host, "the connection broke");
     BIO_free_all(server);
     return ok;
 }

@@ -21,7 +21,7 @@ try {
     if (ca)
         options.ca = fs.readFileSync(ca);
     https.get(url, options, (answer) => {
-        answer.pipe(process.stdout);
+        answer.on("error", fail).pipe(process.stdout);
         if (answer.statusCode >= 400)
             fail(new Error(`${url}: ${answer.statusCode} ${answer.statusMessage}`));
     }).on("timeout", function () {

@@ -20,8 +20,10 @@ def main():
         where = os.environ.get("OPENSSL_CONF", "not set")
         sys.exit(f"client.py: '{reference}': {error} (OPENSSL_CONF: {where}; ask `hsmux status`)")
     parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        sys.exit(f"client.py: '{url}': is no https URL")
     connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=30, context=context)
-    connection.request("GET", parts.path or "/")
+    connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
     answer = connection.getresponse()
     sys.stdout.write(answer.read().decode(errors="replace"))
     if answer.status >= 400:
@@ -30,5 +32,5 @@ def main():
 
 try:
     main()
-except OSError as error:
+except (OSError, ValueError, http.client.HTTPException) as error:
     sys.exit(f"client.py: {error}")
