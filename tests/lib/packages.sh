@@ -7,7 +7,7 @@ packages_pkcs11=(libp11-dev libp11-kit-dev)
 packages_quickstart=(openssl curl)
 packages_softhsm=(softhsm2)
 packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppcheck libcmocka-dev man-db procps util-linux
-    strace valgrind systemd debhelper debootstrap fakeroot)
+    strace valgrind systemd build-essential debhelper debootstrap fakeroot)
 # The programs that must take our keys.
 packages_clients=(haproxy mosquitto mosquitto-clients nginx-light nodejs openvpn postgresql python3 stunnel4)
 

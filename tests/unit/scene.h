@@ -94,11 +94,15 @@ static inline int scene_strike(void **state)
 
 static inline void scene_log(void *arg, int priority, const char *line)
 {
-    size_t used = strlen(said);
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* several threads may have something to say */
+    size_t used;
 
     (void)arg;
+    pthread_mutex_lock(&mutex);
+    used = strlen(said);
     if (priority <= LOG_WARNING)
         snprintf(said + used, sizeof said - used, "%s\n", line);
+    pthread_mutex_unlock(&mutex);
 }
 
 static inline int scene_begin(void **state)
