@@ -19,6 +19,7 @@
 #include <hsmux/hsmux.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <syslog.h>
 
