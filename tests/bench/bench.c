@@ -10,11 +10,10 @@
  *                                               of the second, the first runs with none of ours
  *   bench once KEY                              (what start runs) load, sign once, leave
  */
+#include "measure.h"
+
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,85 +21,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 1000
 #define ROUND_SECONDS 0.05
 
 static const char *self;
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static EVP_PKEY *load(const char *path)
-{
-    BIO *bio = BIO_new_file(path, "r");
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-
-    BIO_free(bio);
-    if (!key) {
-        fprintf(stderr, "bench: cannot load '%s'\n", path);
-        ERR_print_errors_fp(stderr);
-        exit(1);
-    }
-    return key;
-}
-
-static void sign(EVP_PKEY *key)
-{
-    unsigned char sig[1024];
-    size_t len = sizeof sig;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-    if (EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) != 1 ||
-        EVP_DigestSign(ctx, sig, &len, (const unsigned char *)"bench", 5) != 1) {
-        ERR_print_errors_fp(stderr);
-        exit(1);
-    }
-    EVP_MD_CTX_free(ctx);
-}
-
-static SSL_CTX *server(EVP_PKEY *key, const char *cert)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-
-    if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1) {
-        ERR_print_errors_fp(stderr);
-        exit(1);
-    }
-    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-    SSL_CTX_set_num_tickets(ctx, 0);
-    return ctx;
-}
-
-static void handshake(SSL_CTX *server_ctx, SSL_CTX *client_ctx)
-{
-    SSL *s = SSL_new(server_ctx), *c = SSL_new(client_ctx);
-    BIO *a, *b;
-    int s_done = 0, c_done = 0;
-
-    BIO_new_bio_pair(&a, 0, &b, 0);
-    SSL_set_bio(s, a, a);
-    SSL_set_bio(c, b, b);
-    SSL_set_accept_state(s);
-    SSL_set_connect_state(c);
-    for (int i = 0; i < 20 && !(s_done && c_done); i++) {
-        c_done = SSL_do_handshake(c) == 1;
-        s_done = SSL_do_handshake(s) == 1;
-    }
-    if (!s_done || !c_done) {
-        ERR_print_errors_fp(stderr);
-        exit(1);
-    }
-    SSL_free(s);
-    SSL_free(c);
-}
 
 struct side {
     EVP_PKEY *key;
@@ -112,14 +37,14 @@ struct side {
 /* How often in a second, over one short round. */
 static double rate(const struct side *side)
 {
-    double start = now(), end = start;
+    double start = seconds(CLOCK_MONOTONIC), end = start;
     int count = 0;
 
-    for (; end - start < ROUND_SECONDS; end = now(), count++)
+    for (; end - start < ROUND_SECONDS; end = seconds(CLOCK_MONOTONIC), count++)
         if (side->server)
-            handshake(side->server, side->client);
+            tls_handshake(side->server, side->client);
         else
-            sign(side->key);
+            sign(NULL, side->key);
     return count / (end - start);
 }
 
@@ -149,7 +74,7 @@ static void *call(void *arg)
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
     SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-    while (now() < callers->end) {
+    while (seconds(CLOCK_MONOTONIC) < callers->end) {
         SSL *ssl = SSL_new(ctx);
         int fd = connected(callers->side->port);
 
@@ -187,7 +112,7 @@ static double processor_time(int pid)
 /* Handshakes/s of a server with more callers than it has processes; in *ret_cpu per second of its processor time. */
 static double server_rate(const struct side *side, double *ret_cpu)
 {
-    double start = now(), used = processor_time(side->pid);
+    double start = seconds(CLOCK_MONOTONIC), used = processor_time(side->pid);
     struct callers callers = { .side = side, .end = start + 5 * ROUND_SECONDS };
     pthread_t threads[3];
     size_t i;
@@ -198,13 +123,13 @@ static double server_rate(const struct side *side, double *ret_cpu)
     for (i = 0; i < sizeof threads / sizeof *threads; i++)
         pthread_join(threads[i], NULL);
     *ret_cpu = callers.count / (processor_time(side->pid) - used);
-    return callers.count / (now() - start);
+    return callers.count / (seconds(CLOCK_MONOTONIC) - start);
 }
 
 /* ms on the clock, and in *ret_cpu ms of processor time, which a busy machine does not stretch. */
 static double first_signature(const char *key, const char *conf, double *ret_cpu)
 {
-    double start = now();
+    double start = seconds(CLOCK_MONOTONIC);
     pid_t pid = fork();
     struct rusage used;
     int status;
@@ -223,36 +148,15 @@ static double first_signature(const char *key, const char *conf, double *ret_cpu
     }
     *ret_cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
                (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
-    return (now() - start) * 1000;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(const double *values, int count)
-{
-    double sorted[ROUNDS_MAX];
-
-    memcpy(sorted, values, (size_t)count * sizeof *values);
-    qsort(sorted, (size_t)count, sizeof *sorted, compare);
-    return sorted[count / 2];
+    return (seconds(CLOCK_MONOTONIC) - start) * 1000;
 }
 
 static void report(const char *what, const struct side *plain, const struct side *token, int rounds)
 {
-    double ratio[ROUNDS_MAX], difference[ROUNDS_MAX];
-
-    for (int i = 0; i < rounds; i++) {
-        ratio[i] = token->result[i] / plain->result[i];
-        difference[i] = token->result[i] - plain->result[i];
-    }
     printf("%-24s plain %10.2f   token %10.2f   ratio %.3f   difference %+.2f   (medians of %d pairs)\n", what,
-           median(plain->result, rounds), median(token->result, rounds), median(ratio, rounds),
-           median(difference, rounds), rounds);
+           median(plain->result, rounds), median(token->result, rounds),
+           median_ratio(token->result, plain->result, rounds), median_difference(token->result, plain->result, rounds),
+           rounds);
 }
 
 static struct side plain, token, plain_cpu, token_cpu;
@@ -278,11 +182,11 @@ static int prepare(const char *what, char **argv)
     if (!strcmp(what, "connect"))
         return sscanf(argv[2], "%d:%d", &plain.port, &plain.pid) == 2 &&
                sscanf(argv[3], "%d:%d", &token.port, &token.pid) == 2;
-    plain.key = load(argv[2]);
-    token.key = load(argv[3]);
+    plain.key = load_pem(NULL, argv[2]);
+    token.key = load_pem(NULL, argv[3]);
     if (!strcmp(what, "handshake")) {
-        plain.server = server(plain.key, argv[4]);
-        token.server = server(token.key, argv[4]);
+        plain.server = tls_server(NULL, plain.key, argv[4]);
+        token.server = tls_server(NULL, token.key, argv[4]);
         plain.client = token.client = SSL_CTX_new(TLS_client_method());
     }
     return 1;
@@ -295,7 +199,7 @@ int main(int argc, char **argv)
 
     self = argv[0];
     if (argc == 3 && !strcmp(what, "once")) {
-        sign(load(argv[2]));
+        sign(NULL, load_pem(NULL, argv[2]));
         return 0;
     }
     if (rounds < 1 || rounds > ROUNDS_MAX || !prepare(what, argv))
