@@ -7,6 +7,7 @@
 #include "software.h"
 
 #include <openssl/evp.h>
+#include <openssl/objects.h>
 #include <openssl/params.h>
 #include <string.h>
 
@@ -104,7 +105,8 @@ static const OSSL_PARAM *known_params(void *provider)
     return known;
 }
 
-/* Bits, security bits and signature size, which OpenSSL asks of each key that it loads.  0: that, and more. */
+/* Bits, security bits and signature size, which OpenSSL asks of each key that it loads, and the curve's name, which TLS
+ * asks for in each handshake.  0: that, and more. */
 static int get_sizes(const struct keysize *size, OSSL_PARAM params[])
 {
     const struct {
@@ -118,6 +120,11 @@ static int get_sizes(const struct keysize *size, OSSL_PARAM params[])
     size_t i;
 
     for (; params->key; params++) {
+        if (size->group && !strcmp(params->key, OSSL_PKEY_PARAM_GROUP_NAME)) {
+            if (!OSSL_PARAM_set_utf8_string(params, OBJ_nid2sn(size->group)))
+                return 0;
+            continue;
+        }
         for (i = 0; i < sizeof(known) / sizeof(*known) && strcmp(params->key, known[i].name); i++)
             ;
         if (i == sizeof(known) / sizeof(*known) || !OSSL_PARAM_set_int(params, known[i].value))

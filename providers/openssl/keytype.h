@@ -16,8 +16,10 @@ struct keysize {
 struct keytype {
     const char *name; /* the first of names */
     const char *names; /* as the default provider has them, so that one name means one thing */
-    const char *signature; /* the first of signatures */
-    const char *signatures;
+    /* Its signatures by a name that nobody else has: for any other name OpenSSL first fetches what the default provider
+     * has, and tries in vain to export the key there, for each signature anew. */
+    const char *signature;
+    const char *signatures; /* the same for whoever asks for them by name */
     const char *cipher; /* its asymmetric cipher; NULL: it cannot decrypt */
     const char *exchange; /* its key agreement; NULL: none */
     const char *description;

@@ -169,29 +169,29 @@ static void compare_threads(void)
 
 static void compare_handshakes(enum kind kind)
 {
-    SSL_CTX *server[SIDES] = { 0 }, *client[SIDES] = { 0 };
+    SSL_CTX *server[SIDES] = { 0 }, *client;
+    OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new(); /* clients are elsewhere, and none of the sides' matter */
     char text[80], cert[512];
 
     memset(results, 0, sizeof results);
     snprintf(cert, sizeof cert, "%s/%s.pem", getenv("BENCH_DIR"), key_names[kind]);
     for (int i = HSMUX; i < SIDES; i++)
-        if (sides[i].name) {
+        if (sides[i].name)
             server[i] = tls_server(sides[i].libctx, sides[i].key[kind], cert);
-            client[i] = SSL_CTX_new_ex(sides[i].libctx, NULL, TLS_client_method());
-        }
+    client = SSL_CTX_new_ex(libctx, NULL, TLS_client_method());
     for (int round = -1; round < rounds; round++)
         for (int i = HSMUX; i < SIDES; i++) {
             double start = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
             for (int j = 0; server[i] && j < HANDSHAKES; j++)
-                tls_handshake(server[i], client[i]);
+                tls_handshake(server[i], client);
             if (server[i])
                 results[i][round < 0 ? 0 : round] = HANDSHAKES / (seconds(CLOCK_PROCESS_CPUTIME_ID) - start);
         }
-    for (int i = HSMUX; i < SIDES; i++) {
+    for (int i = HSMUX; i < SIDES; i++)
         SSL_CTX_free(server[i]);
-        SSL_CTX_free(client[i]);
-    }
+    SSL_CTX_free(client);
+    OSSL_LIB_CTX_free(libctx);
     snprintf(text, sizeof text, "%s, real signatures: TLS 1.3 handshakes per second of processor time",
              key_names[kind]);
     print_sides(text, 0, rounds);
@@ -317,18 +317,26 @@ static long growth(OSSL_LIB_CTX *libctx, const char *where, int loads, int signa
     return resident() - before;
 }
 
+/* The least of three times: a leak shows in each of them, while OpenSSL's caches grow by a page now and then. */
 static int memory(const char *where)
 {
     OSSL_LIB_CTX *libctx = libctx_for(where);
-    long grown[3];
+    const struct {
+        int loads, signatures;
+    } rows[] = { { LOADS, 0 }, { LOADS, 1 }, { 1, MANY_SIGNATURES } };
 
     growth(libctx, where, 1, 1); /* the core verifies it: a real one */
     atomic_store(&control->fake, 1);
-    growth(libctx, where, LOADS, 1); /* OpenSSL's caches are full by then */
-    grown[0] = growth(libctx, where, LOADS, 0);
-    grown[1] = growth(libctx, where, LOADS, 1);
-    grown[2] = growth(libctx, where, 1, MANY_SIGNATURES);
-    printf("%ld %ld %ld\n", grown[0], grown[1], grown[2]);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        long least = growth(libctx, where, rows[i].loads, rows[i].signatures);
+
+        for (int j = 0; j < 2; j++) {
+            long grown = growth(libctx, where, rows[i].loads, rows[i].signatures);
+
+            least = grown < least ? grown : least;
+        }
+        printf("%ld\n", least > 0 ? least : 0);
+    }
     return 0;
 }
 
