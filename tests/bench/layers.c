@@ -54,12 +54,12 @@ static int print_claims(void)
 {
     int missed = 0;
 
-    printf("\n%-64s %9s %9s\n", "claim", "measured", "bound");
+    printf("\n%-68s %9s %9s\n", "claim", "measured", "bound");
     for (size_t i = 0; i < claim_count; i++) {
         const struct claim *made = &claims[i];
         bool holds = made->at_least ? made->value >= made->bound : made->value <= made->bound;
 
-        printf("%-64s %9.5g %s %6g  %s\n", made->what, made->value, made->at_least ? ">=" : "<=", made->bound,
+        printf("%-68s %9.5g %s %6g  %s\n", made->what, made->value, made->at_least ? ">=" : "<=", made->bound,
                holds ? "yes" : "NO");
         missed += !holds;
     }
@@ -243,11 +243,15 @@ static void compare_first(void)
         { "RSA, by label", "hsm:bench/key/rsa", true },
         { "libp11's engine, by label", "engine:pkcs11:token=bench;object=p256;type=private", false },
         { "libp11's engine, by id", "engine:pkcs11:token=bench;id=%BE%00;type=private", false },
+        { "pkcs11-provider, by label", "pkcs11:token=bench;object=p256;type=private", false },
+        { "pkcs11-provider, by id", "pkcs11:token=bench;id=%BE%00;type=private", false },
     };
 
     printf("\nmodule calls from the start to the first signature\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].claimed && !sides[LIBP11].name)
+        enum who who = rows[i].claimed ? HSMUX : strncmp(rows[i].where, "pkcs11:", 7) != 0 ? LIBP11 : PEER;
+
+        if (!sides[who].name)
             continue;
         count_first(rows[i].how, rows[i].where, 4, rows[i].claimed);
         count_first(rows[i].how, rows[i].where, 203, rows[i].claimed);
@@ -270,19 +274,26 @@ static void compare_memory(void)
     }
 }
 
+/* Our provider's context, or the peer's; the engine has none but the default one. */
 static OSSL_LIB_CTX *libctx_for(const char *where)
 {
+    const char *conf = getenv(strncmp(where, "pkcs11:", 7) ? "BENCH_CONF" : "BENCH_PEER");
     OSSL_LIB_CTX *libctx = strncmp(where, "engine:", 7) != 0 ? OSSL_LIB_CTX_new() : NULL;
 
-    if (libctx && OSSL_LIB_CTX_load_config(libctx, getenv("BENCH_CONF")) != 1)
-        give_up("cannot load", getenv("BENCH_CONF"));
+    if (libctx && (!conf || OSSL_LIB_CTX_load_config(libctx, conf) != 1))
+        give_up("cannot load", conf ? conf : "BENCH_CONF");
     return libctx;
 }
 
 static int first(const char *where)
 {
     OSSL_LIB_CTX *libctx = libctx_for(where);
+    char uri[256];
 
+    if (!strncmp(where, "pkcs11:", 7)) {
+        snprintf(uri, sizeof uri, "%s?pin-value=%s", where, getenv("BENCH_PIN"));
+        where = uri;
+    }
     sign(libctx, side_key(libctx, where));
     printf("%lu\n", atomic_load(&control->calls));
     return 0;
