@@ -24,12 +24,20 @@ const char *plugin_directory(void)
     return wish ? wish : HSMUX_PLUGINDIR;
 }
 
+/* A plugin that could not load what it stands on leaves the reason to dlerror(). */
+static int no_table(const char *path)
+{
+    const char *why = dlerror();
+
+    return hx_error(HX_E_CONFIG, "plugin '%s': " ENTRY "() gives no table%s%s", path, why ? ": " : "", why ? why : "");
+}
+
 static int check_table(const struct hx_plugin *theirs, const char *path)
 {
     const uint32_t required = offsetof(struct hx_plugin, scan);
 
     if (!theirs)
-        return hx_error(HX_E_CONFIG, "plugin '%s': " ENTRY "() gives no table", path);
+        return no_table(path);
     if (theirs->abi >> 16 != HX_ABI >> 16)
         return hx_error(HX_E_CONFIG, "plugin '%s': not a hsmux plugin (its table starts with 0x%08x)", path,
                         theirs->abi);
@@ -82,6 +90,7 @@ static int open_library(const char *path, struct plugin **ret)
         dlclose(library);
         return hx_error(HX_E_CONFIG, "plugin '%s': no hsmux plugin, it has no " ENTRY "()", path);
     }
+    dlerror();
     theirs = entry();
     if ((result = check_table(theirs, path)))
         return result;

@@ -180,6 +180,16 @@ int p11_module_again(const struct hx_host *host, struct p11_module *module)
     return r;
 }
 
+/* A module that was initialised when we came to it may be another way to a library that we know already, as one is that
+ * passes calls on. */
+static bool is_any_shared(void)
+{
+    for (struct p11_module *module = modules; module; module = module->next)
+        if (!module->ours && atomic_load(&module->tokens) > 0)
+            return true;
+    return false;
+}
+
 bool p11_module_restart(const struct hx_host *host, struct p11_module *module, unsigned tokens, bool nothing)
 {
     bool may;
@@ -187,7 +197,8 @@ bool p11_module_restart(const struct hx_host *host, struct p11_module *module, u
     if (!p11_gate_close())
         return false;
     pthread_mutex_lock(&lock);
-    may = atomic_load(&module->tokens) == tokens && (nothing || (module->ours && now() - module->since < RESTART_MS));
+    may = atomic_load(&module->tokens) == tokens &&
+          (nothing || (module->ours && now() - module->since < RESTART_MS && !is_any_shared()));
     if (may) {
         int64_t since = module->since;
         bool ours = module->ours;

@@ -42,7 +42,8 @@ const char *p11_rights_advice(void);
 int p11_module_again(const struct hx_host *, struct p11_module *);
 
 /* C_Finalize and C_Initialize, if nobody else in the process can have a session: just that many tokens are open, and we
- * have initialised it a moment ago, or it holds nothing to have a session with.  Was it done? */
+ * have initialised it a moment ago and no other module's path may lead to it, or it holds nothing to have a session
+ * with.  Was it done? */
 bool p11_module_restart(const struct hx_host *, struct p11_module *, unsigned tokens, bool nothing);
 
 /* Every slot with a token, of the module that the options name, else of all that p11-kit has registered; of those,

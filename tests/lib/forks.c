@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens a P-256 key, keeps its token busy from a second thread, and forks children at that moment, each of which signs
- * and verifies.  Arguments: the key's address, children, signatures of each, runs, "open" or "reference". */
+ * and verifies.  Arguments: the key's address, children, signatures of each, runs, "open" or "reference", and perhaps
+ * the address of another P-256 key: the second thread keeps that one's token busy, and the children sign with both. */
 #include <hsmux/hsmux.h>
 
 #include <openssl/evp.h>
@@ -81,11 +82,12 @@ static EVP_PKEY *public_of(hx_key *key)
     return public;
 }
 
-static void child(hx_key *key, EVP_PKEY *public, int signatures)
+static void child(hx_key *key, hx_key *other, EVP_PKEY *public, int signatures)
 {
     alarm(30);
     for (int i = 0; i < signatures; i++) {
-        if (sign_once(key, (unsigned)getpid() * 100 + (unsigned)i, public))
+        if (sign_once(key, (unsigned)getpid() * 100 + (unsigned)i, public) ||
+            (other && sign_once(other, (unsigned)i, NULL)))
             _exit(1);
     }
     hx_key_close(key);
@@ -93,7 +95,7 @@ static void child(hx_key *key, EVP_PKEY *public, int signatures)
 }
 
 /* Returns how many children did not do all their work. */
-static int fork_once(hx_key *key, EVP_PKEY *public, int children, int signatures)
+static int fork_once(hx_key *key, hx_key *other, EVP_PKEY *public, int children, int signatures)
 {
     pid_t pid[64];
     int bad = 0, status;
@@ -101,7 +103,7 @@ static int fork_once(hx_key *key, EVP_PKEY *public, int children, int signatures
     for (int i = 0; i < children; i++) {
         pid[i] = fork();
         if (pid[i] == 0)
-            child(key, public, signatures);
+            child(key, other, public, signatures);
     }
     for (int i = 0; i < children; i++) {
         if (waitpid(pid[i], &status, 0) < 0 || status != 0) {
@@ -115,8 +117,9 @@ static int fork_once(hx_key *key, EVP_PKEY *public, int children, int signatures
 int main(int argc, char **argv)
 {
     hx *context = NULL;
-    hx_key *opened = NULL, *key = NULL;
-    if (argc != 6 || atoi(argv[2]) > 64 || hx_new(NULL, &context) || hx_key_open(context, argv[1], &opened)) {
+    hx_key *opened = NULL, *key = NULL, *other = NULL;
+    if (argc < 6 || argc > 7 || atoi(argv[2]) > 64 || hx_new(NULL, &context) ||
+        hx_key_open(context, argv[1], &opened) || (argc == 7 && hx_key_open(context, argv[6], &other))) {
         fprintf(stderr, "%s\n", hx_last_error());
         return 1;
     }
@@ -126,16 +129,17 @@ int main(int argc, char **argv)
         return 1;
     EVP_PKEY *public = public_of(key);
     pthread_t thread;
-    pthread_create(&thread, NULL, keep_busy, opened);
+    pthread_create(&thread, NULL, keep_busy, other ? other : opened);
     int bad = public ? 0 : 1;
     for (int run = 0; run < atoi(argv[4]) && !bad; run++)
-        bad = fork_once(key, public, atoi(argv[2]), atoi(argv[3]));
+        bad = fork_once(key, other, public, atoi(argv[2]), atoi(argv[3]));
     stop = 1;
     pthread_join(thread, NULL);
     printf("%u signatures by the parent meanwhile\n", busy);
     EVP_PKEY_free(public);
     hx_key_close(key);
     hx_key_close(opened);
+    hx_key_close(other);
     hx_free(context);
     return bad || !busy ? 1 : 0;
 }
