@@ -24,6 +24,8 @@ const struct command commands[] = {
       "bring a private key, a PKCS#12 file, a secret or data onto a token" },
     { "remove", "ADDRESS", 1, 1, O_YES, remove_run, "delete an object from its token" },
     { "sign", "ADDRESS", 1, 1, O_HASH | O_PSS | O_DIGEST | O_HEX | O_OUT, sign_run, "sign standard input" },
+    { "sas", "", 0, 0, O_RESOURCE | O_TTL | O_KEY | O_POLICY, sas_run,
+      "print a shared access signature, for Azure's services" },
     { "random", "N", 1, 1, O_TOKEN | O_HEX | O_OUT, random_run, "print N random bytes from a token's generator" },
     { "login", "TOKEN", 1, 1, O_PIN | O_PINPAD, login_run, "send a PIN once, even after it was refused" },
     { "plugins", "", 0, 0, O_JSON, plugins_run, "list the installed plugins and their options" },

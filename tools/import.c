@@ -44,12 +44,13 @@ static int check_options(const struct call *call)
 
 static int split_plain(const struct call *call, struct blob *text, struct hx_spec *spec, struct parts *ret)
 {
+    const char *path = strcmp(call->arg[0], "-") ? call->arg[0] : "standard input";
     unsigned char *copy;
 
-    if (option(call, O_BASE64) && decode_base64(text))
-        return fail("'%s': is no base64", call->arg[0]);
     if (text->len == 0)
-        return fail("'%s': is empty", call->arg[0]);
+        return fail("'%s': is empty", path);
+    if (option(call, O_BASE64) && decode_base64(text))
+        return fail("'%s': is no base64", path);
     spec->kind = option(call, O_SECRET) ? HX_SECRET_KEY : HX_DATA;
     if (spec->kind == HX_SECRET_KEY) {
         spec->type = HX_GENERIC;

@@ -93,21 +93,30 @@ bool is_credential(const char *address, const char **ret_name)
     return true;
 }
 
-int token_address(const char *token, const char *rest, char **ret)
+char *percent_encode(const char *text)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    AUTO_FREE char *name = malloc(3 * strlen(token) + 1);
-    char *out = name;
+    char *encoded = malloc(3 * strlen(text) + 1), *out = encoded;
 
-    if (!name)
-        return fail("out of memory");
-    for (const char *c = token; *c; c++) {
+    if (!encoded)
+        return NULL;
+    for (const char *c = text; *c; c++) {
         if (strchr(plain, *c))
             *out++ = *c;
         else
             out += sprintf(out, "%%%02X", (unsigned char)*c);
     }
     *out = 0;
+    return encoded;
+}
+
+int token_address(const char *token, const char *rest, char **ret)
+{
+    AUTO_FREE char *name = percent_encode(token);
+    char *out;
+
+    if (!name)
+        return fail("out of memory");
     out = text_of("hsm:%s/%s", name, rest);
     if (!out)
         return fail("out of memory");

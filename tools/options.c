@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct option_row {
-    uint32_t bit;
+    uint64_t bit;
     char letter; /* 0: it has none */
     const char *name;
     const char *value; /* NULL: it takes none */
@@ -32,6 +32,10 @@ static const struct option_row rows[] = {
     { O_PSS, 0, "pss", NULL, "RSA: PSS with a salt as long as the hash" },
     { O_DIGEST, 0, "digest", NULL, "standard input is the digest itself, not the message" },
     { O_HEX, 0, "hex", NULL, "print hexadecimal digits, not bytes" },
+    { O_RESOURCE, 0, "resource", "URI", "what it is good for, as it is: HUB.azure-devices.net/devices/ID" },
+    { O_TTL, 0, "ttl", "SECONDS", "how long it is good for, a year at most" },
+    { O_KEY, 0, "key", "ADDRESS", "the secret key, where there are several" },
+    { O_POLICY, 0, "policy", "NAME", "the shared access policy: its skn" },
     { O_PIN, 0, "pin-file", "FILE", "holds the PIN; -: standard input" },
     { O_PINPAD, 0, "pinpad", NULL, "the token asks for the PIN by itself" },
     { O_DEFAULT, 0, "default", NULL, "the reference to whatever a device's credential is: the same for a fleet" },
@@ -50,9 +54,9 @@ static bool takes(const struct command *command, const struct option_row *row)
     return (command->options | O_CONFIG | O_HELP) & row->bit;
 }
 
-const char *option(const struct call *call, uint32_t bit)
+const char *option(const struct call *call, uint64_t bit)
 {
-    return call->option[__builtin_ctz(bit)];
+    return call->option[__builtin_ctzll(bit)];
 }
 
 void options_free(struct call *call)
@@ -66,7 +70,7 @@ void options_free(struct call *call)
 /* A repeated --san adds to the first; any other repetition is a mistake that a script should hear of. */
 static int set_option(struct call *call, const struct option_row *row, const char *value)
 {
-    char **slot = &call->option[__builtin_ctz(row->bit)];
+    char **slot = &call->option[__builtin_ctzll(row->bit)];
     char *joined;
 
     if (*slot && row->bit != O_SAN)

@@ -41,8 +41,12 @@ enum option_bit {
     O_P12 = 1 << 25,
     O_DIR = 1 << 26,
     O_MODE = 1 << 27,
+    O_RESOURCE = 1 << 28,
+    O_TTL = 1 << 29,
+    O_KEY = 1 << 30,
+    O_POLICY = UINT64_C(1) << 31,
 };
-enum { OPTIONS = 28 };
+enum { OPTIONS = 32 };
 
 struct call;
 typedef int run_fn(const struct call *);
@@ -51,7 +55,7 @@ struct command {
     const char *name; /* one word or two */
     const char *args; /* as the usage line shows them */
     int min, max; /* how many of them */
-    uint32_t options; /* besides O_CONFIG and O_HELP, which each command takes */
+    uint64_t options; /* besides O_CONFIG and O_HELP, which each command takes */
     run_fn *run;
     const char *summary;
 };
@@ -66,7 +70,7 @@ struct call {
 /* options.c */
 int options_parse(struct call *, int argc, char **argv);
 void options_free(struct call *);
-const char *option(const struct call *, uint32_t bit);
+const char *option(const struct call *, uint64_t bit);
 void help_command(const struct command *);
 
 /* hsmux.c */
@@ -138,6 +142,7 @@ const char *type_word(const struct hx_object *, char buf[static 32]);
 const char *hash_word(uint32_t hash); /* libcrypto's name; NULL: unknown */
 int parse_hash(const char *, uint32_t *ret);
 int parse_type(const char *, struct hx_spec *ret);
+char *percent_encode(const char *); /* RFC 3986 §2.1, all but the unreserved characters; for free(); NULL: no memory */
 bool is_credential(const char *address, const char **ret_name); /* hsm: (NULL), hsm:NAME */
 int token_address(const char *token, const char *rest, char **ret); /* "hsm:TOKEN/" and rest, percent-encoded */
 char *address_token(const char *address); /* its TOKEN, decoded, for free(); NULL: it has none */
@@ -182,6 +187,7 @@ int openssl_check(char **ret_path, char **ret_text);
 
 /* The commands. */
 run_fn status_run, list_run, cert_run, cert_import_run, ref_run, export_run, key_generate_run, csr_run, import_run,
-    import_p12_run, remove_run, sign_run, random_run, login_run, plugins_run, openssl_conf_run, version_run, help_run;
+    import_p12_run, remove_run, sign_run, sas_run, random_run, login_run, plugins_run, openssl_conf_run, version_run,
+    help_run;
 
 #endif
