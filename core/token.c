@@ -217,3 +217,19 @@ int token_call(struct hx *ctx, struct token *token, token_step *step, void *arg,
     } while (result == AGAIN);
     return result;
 }
+
+int token_initialise(struct token *token, const struct hx_spec *spec, const struct hx_buf *pin, size_t pins)
+{
+    int result;
+
+    pthread_rwlock_wrlock(&token->lock);
+    token_close(token);
+    hx_error_clear();
+    plugin_enter(token->host->plugin);
+    result = sane(token_table(token)->initialise(&token->host->api, token->serial, spec, pin, pins));
+    plugin_leave(token->host->plugin);
+    token->failure = HX_OK; /* that it could not be opened until now says nothing any more */
+    token->tried_at = 0;
+    pthread_rwlock_unlock(&token->lock);
+    return result;
+}

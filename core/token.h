@@ -78,6 +78,9 @@ int token_call(struct hx *, struct token *, token_step *step, void *arg, unsigne
 /* What the token tells of itself now; inside a step.  Zero where the plugin cannot tell. */
 int token_describe(struct token *, struct token_list *ret);
 
+/* Closes the token and has the plugin initialise it; what is open of it in other contexts is lost, and found again. */
+int token_initialise(struct token *, const struct hx_spec *, const struct hx_buf *pin, size_t pins);
+
 /* Closes the token; nobody uses it any more. */
 void token_close(struct token *);
 

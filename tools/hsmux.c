@@ -28,6 +28,8 @@ const struct command commands[] = {
       "print a shared access signature, for Azure's services" },
     { "random", "N", 1, 1, O_TOKEN | O_HEX | O_OUT, random_run, "print N random bytes from a token's generator" },
     { "login", "TOKEN", 1, 1, O_PIN | O_PINPAD, login_run, "send a PIN once, even after it was refused" },
+    { "token init", "", 0, 0, O_TOKEN | O_LABEL | O_SO_PIN | O_PIN | O_ERASE, token_init_run,
+      "initialise a blank token: its label and its PINs" },
     { "plugins", "", 0, 0, O_JSON, plugins_run, "list the installed plugins and their options" },
     { "openssl-conf", "", 0, 0, O_MODULE | O_OUT, openssl_conf_run, "print an openssl.cnf that activates hsmux" },
     { "version", "", 0, 0, 0, version_run, "print the version" },

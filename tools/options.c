@@ -15,7 +15,7 @@ struct option_row {
 
 static const struct option_row rows[] = {
     { O_TOKEN, 0, "token", "T", "the token's name" },
-    { O_LABEL, 0, "label", "L", "the new object's label" },
+    { O_LABEL, 0, "label", "L", "the label of what is new" },
     { O_TYPE, 0, "type", "TYPE", "rsa:2048, rsa:3072, rsa:4096, p256 (the preset), p384, p521 or ed25519" },
     { O_REPLACE, 0, "replace", NULL, "replace what bears the same label" },
     { O_SUBJECT, 0, "subject", "NAME", "the subject, as in /O=Example/CN=device-1" },
@@ -36,6 +36,8 @@ static const struct option_row rows[] = {
     { O_TTL, 0, "ttl", "SECONDS", "how long it is good for, a year at most" },
     { O_KEY, 0, "key", "ADDRESS", "the secret key, where there are several" },
     { O_POLICY, 0, "policy", "NAME", "the shared access policy: its skn" },
+    { O_SO_PIN, 0, "so-pin-file", "FILE", "holds the security officer's PIN; -: standard input" },
+    { O_ERASE, 0, "erase", NULL, "destroy all that a token holds which is not blank" },
     { O_PIN, 0, "pin-file", "FILE", "holds the PIN; -: standard input" },
     { O_PINPAD, 0, "pinpad", NULL, "the token asks for the PIN by itself" },
     { O_DEFAULT, 0, "default", NULL, "the reference to whatever a device's credential is: the same for a fleet" },

@@ -45,8 +45,10 @@ enum option_bit {
     O_TTL = 1 << 29,
     O_KEY = 1 << 30,
     O_POLICY = UINT64_C(1) << 31,
+    O_SO_PIN = UINT64_C(1) << 32,
+    O_ERASE = UINT64_C(1) << 33,
 };
-enum { OPTIONS = 32 };
+enum { OPTIONS = 34 };
 
 struct call;
 typedef int run_fn(const struct call *);
@@ -187,7 +189,7 @@ int openssl_check(char **ret_path, char **ret_text);
 
 /* The commands. */
 run_fn status_run, list_run, cert_run, cert_import_run, ref_run, export_run, key_generate_run, csr_run, import_run,
-    import_p12_run, remove_run, sign_run, sas_run, random_run, login_run, plugins_run, openssl_conf_run, version_run,
-    help_run;
+    import_p12_run, remove_run, sign_run, sas_run, random_run, login_run, token_init_run, plugins_run, openssl_conf_run,
+    version_run, help_run;
 
 #endif

@@ -122,6 +122,14 @@ HX_API int hx_inside(void);
  * try: only on a person's word.  NULL pin: the token's pinpad.  Success forgets that this PIN was refused before. */
 HX_API int hx_login(hx *, const char *token, const void *pin, size_t len);
 
+/* Initialises a blank token, which its section of the configuration names before it has a label: spec's label is the
+ * one that it gets (NULL: what the section says, else the section's name), pin[0] the security officer's PIN, pin[1]
+ * the user's.  One that is missing or empty is taken from the systemd credential hsmux.TOKEN.so-pin, and from the
+ * section; HX_E_LOGIN: there is none, of pin[0] or, if that is given, of pin[1].  A token that is not blank is
+ * HX_E_EXISTS; HX_REPLACE in spec's flags destroys all that it holds.  A security officer's PIN that was refused is not
+ * sent again. PKCS#11 v2.40 §5.5. */
+HX_API int hx_initialise(hx *, const char *token, const struct hx_spec *, const struct hx_buf *pin, size_t pins);
+
 /* Hands a TPM an activation blob (its parts: TPM 2.0 Part 1 §24); ret_address: the key it made. */
 HX_API int hx_activate(hx *, const char *token, const void *blob, size_t len, struct hx_bytes *ret_address);
 

@@ -82,7 +82,8 @@ struct hx_plugin {
     int (*remove)(void *token, uint32_t kind, const void *ref, size_t ref_len);
     int (*activate)(void *token, const void *blob, size_t len, struct hx_out *ref); /* TPM */
     int (*initialise)(const struct hx_host *, const char *serial, const struct hx_spec *, const struct hx_buf *pin,
-                      size_t pins); /* a blank token: SO PIN, user PIN */
+                      size_t pins); /* SO PIN, user PIN; HX_E_EXISTS: not blank, HX_REPLACE in the flags erases it;
+                                       HX_E_LOGIN: it wants one that is empty */
 };
 
 #define hx_fail(host, result, ...) ((host)->fail((host), (result), __VA_ARGS__))

@@ -49,7 +49,7 @@ enum hx_object_flags {
     HX_RESTRICTED = 2, /* a TPM's storage or attestation key: shown, never chosen */
     HX_ALWAYS_AUTH = 4, /* login() before each operation */
     HX_IN_HARDWARE = 8, /* the private part cannot be read out by software */
-    HX_REPLACE = 16, /* in a spec: what bears the same label or id goes */
+    HX_REPLACE = 16, /* in a spec: what bears the same label goes; without a label, the same id */
 };
 
 /* What goes in, what comes out. */

@@ -61,41 +61,39 @@ struct creation {
     struct hx_buf id;
 };
 
-static CK_RV create(struct p11_session *session, void *arg)
+static CK_RV create(struct p11_session *session, void *arg, struct p11_made *made)
 {
     const struct creation *creation = arg;
     const struct parsed *parsed = creation->parsed;
     const char *label = creation->spec->label;
     CK_OBJECT_CLASS class = CKO_CERTIFICATE;
     CK_CERTIFICATE_TYPE type = CKC_X_509;
-    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    CK_ATTRIBUTE at[] = {
-        p11_attribute(CKA_CLASS, &class, sizeof class),
-        p11_attribute(CKA_CERTIFICATE_TYPE, &type, sizeof type),
-        p11_attribute(CKA_TOKEN, &yes, sizeof yes),
-        p11_attribute(CKA_PRIVATE, &no, sizeof no),
-        p11_attribute(CKA_VALUE, creation->der->data, creation->der->len),
-        p11_attribute(CKA_SUBJECT, parsed->subject, (size_t)parsed->subject_len),
-        p11_attribute(CKA_ISSUER, parsed->issuer, (size_t)parsed->issuer_len),
-        p11_attribute(CKA_SERIAL_NUMBER, parsed->serial, (size_t)parsed->serial_len),
-        p11_attribute(CKA_ID, creation->id.data, creation->id.len),
-        p11_attribute(CKA_LABEL, label, label ? strlen(label) : 0),
-    };
-    CK_OBJECT_HANDLE handle;
+    struct p11_template template = { 0 };
 
-    session->function = "C_CreateObject";
-    return session->fn->C_CreateObject(session->handle, at, sizeof at / sizeof *at - (label ? 0 : 1), &handle);
+    p11_add(&template, CKA_CLASS, &class, sizeof class);
+    p11_add(&template, CKA_CERTIFICATE_TYPE, &type, sizeof type);
+    p11_add_bool(&template, CKA_TOKEN, true);
+    p11_add_bool(&template, CKA_PRIVATE, false);
+    p11_add(&template, CKA_VALUE, creation->der->data, creation->der->len);
+    p11_add(&template, CKA_SUBJECT, parsed->subject, (size_t)parsed->subject_len);
+    p11_add(&template, CKA_ISSUER, parsed->issuer, (size_t)parsed->issuer_len);
+    p11_add(&template, CKA_SERIAL_NUMBER, parsed->serial, (size_t)parsed->serial_len);
+    p11_add(&template, CKA_ID, creation->id.data, creation->id.len);
+    if (label)
+        p11_add(&template, CKA_LABEL, label, strlen(label));
+    return p11_create_object(session, &template, made);
 }
 
 static int import(struct p11_token *token, const struct hx_spec *spec, const struct hx_buf *der,
                   const struct parsed *parsed, struct hx_out *out)
 {
     struct creation creation = { spec, der, parsed, { parsed->key_id, parsed->key_id_len } };
+    struct p11_making making = { .spec = spec, .id = spec->id, .create = create, .arg = &creation };
     int r;
 
     if (spec->id.len)
         creation.id = spec->id;
-    r = p11_make(token, spec, create, &creation);
+    r = p11_make(token, &making);
     return r ? r : p11_put_ref(token, spec, creation.id.data, creation.id.len, out);
 }
 

@@ -68,6 +68,13 @@ uint32_t p11_curve_bits(uint32_t type)
     return curve ? curve->bits : 0;
 }
 
+const char *p11_curve_group(uint32_t type)
+{
+    const struct curve *curve = by_type(type);
+
+    return curve ? OBJ_nid2sn(curve->nid) : NULL;
+}
+
 size_t p11_curve_params(uint32_t type, bool by_name, unsigned char **ret)
 {
     const struct curve *curve = by_type(type);

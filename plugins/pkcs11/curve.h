@@ -13,6 +13,9 @@ uint32_t p11_curve_type(CK_KEY_TYPE, const void *params, size_t len);
 
 uint32_t p11_curve_bits(uint32_t type);
 
+/* libcrypto's name of the curve; NULL: none of ours. */
+const char *p11_curve_group(uint32_t type);
+
 /* CKA_EC_PARAMS for a new key: DER for OPENSSL_free(), its length, or 0.  by_name: for modules that know the curve by
  * PrintableString only. */
 size_t p11_curve_params(uint32_t type, bool by_name, unsigned char **ret);

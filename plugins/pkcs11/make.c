@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all making has in common: which specs are understood, and what happens to an object that bears the same label
- * or id. */
+/* What all making has in common: which specs are understood, templates, ids and refs; and which import is which. */
 #include "make.h"
 
 #include <stdlib.h>
@@ -12,6 +11,18 @@
 CK_ATTRIBUTE p11_attribute(CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
 {
     return (CK_ATTRIBUTE){ .type = type, .pValue = (void *)(uintptr_t)value, .ulValueLen = len };
+}
+
+void p11_add(struct p11_template *template, CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
+{
+    template->at[template->count++] = p11_attribute(type, value, len);
+}
+
+void p11_add_bool(struct p11_template *template, CK_ATTRIBUTE_TYPE type, bool value)
+{
+    static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+    p11_add(template, type, value ? &yes : &no, sizeof yes);
 }
 
 int p11_check_spec(struct p11_token *token, const struct hx_spec *spec, uint32_t flags)
@@ -32,100 +43,16 @@ int p11_check_spec(struct p11_token *token, const struct hx_spec *spec, uint32_t
     return 0;
 }
 
-/* The old objects of the new one's kind, by label and then by id; those found twice are destroyed once. */
-static CK_RV find_old(struct p11_session *session, uint32_t kind, const struct hx_spec *spec, struct p11_handles *ret)
+CK_RV p11_create_object(struct p11_session *session, const struct p11_template *template, struct p11_made *made)
 {
-    struct p11_want by_label = { .kind = kind,
-                                 .label = spec->label,
-                                 .label_len = spec->label ? strlen(spec->label) : 0 };
-    struct p11_want by_id = { .kind = kind, .id = spec->id.data, .id_len = spec->id.len };
-    struct p11_handles more = { 0 };
-    CK_OBJECT_HANDLE *joined;
-    CK_RV rv = CKR_OK;
-
-    if (by_label.label_len)
-        rv = p11_find(session, &by_label, ret);
-    if (rv != CKR_OK || !by_id.id_len)
-        return rv;
-    rv = p11_find(session, &by_id, &more);
-    if (rv != CKR_OK)
-        return rv;
-    joined = reallocarray(ret->handle, ret->count + more.count + 1, sizeof *joined);
-    if (joined) {
-        for (size_t i = 0; i < more.count; i++)
-            joined[ret->count + i] = more.handle[i];
-        ret->handle = joined;
-        ret->count += more.count;
-    }
-    free(more.handle);
-    return joined ? CKR_OK : CKR_HOST_MEMORY;
-}
-
-CK_RV p11_find_old(struct p11_session *session, uint32_t kind, const struct hx_spec *spec, struct p11_handles *ret)
-{
-    struct p11_handles old = { 0 };
-    CK_RV rv = find_old(session, kind, spec, &old);
-
-    if (rv == CKR_OK)
-        *ret = old;
-    else
-        free(old.handle);
-    return rv;
-}
-
-CK_RV p11_destroy(struct p11_session *session, const struct p11_handles *old)
-{
-    CK_RV rv = CKR_OK;
-
-    session->function = "C_DestroyObject";
-    for (size_t i = 0; rv == CKR_OK && i < old->count; i++) {
-        rv = session->fn->C_DestroyObject(session->handle, old->handle[i]);
-        if (rv == CKR_OBJECT_HANDLE_INVALID) /* it had both label and id, and is gone already */
-            rv = CKR_OK;
-    }
-    return rv;
-}
-
-int p11_fail_exists(struct p11_token *token, const struct hx_spec *spec)
-{
-    static const char *const words[] = { "object", "private key", "public key", "secret key", "certificate", "data" };
-    const char *what = spec->kind < sizeof words / sizeof *words ? words[spec->kind] : words[0];
-
-    if (spec->label && *spec->label)
-        return hx_fail(token->host, HX_E_EXISTS, "token '%s' already has a %s with the label '%s'%s", token->label,
-                       what, spec->label, spec->id.len ? ", or with the same id" : "");
-    return hx_fail(token->host, HX_E_EXISTS, "token '%s' already has a %s with the same id", token->label, what);
-}
-
-/* Where one is and is not to be replaced, nothing is made; *ret_exists says so. */
-static CK_RV make(struct p11_session *session, const struct hx_spec *spec, p11_create *create, void *arg,
-                  bool *ret_exists)
-{
-    struct p11_handles old = { 0 };
+    CK_ATTRIBUTE at[sizeof template->at / sizeof *template->at];
     CK_RV rv;
 
-    rv = p11_find_old(session, spec->kind, spec, &old);
-    *ret_exists = rv == CKR_OK && old.count > 0 && !(spec->flags & HX_REPLACE);
-    if (rv == CKR_OK && !*ret_exists)
-        rv = create(session, arg);
-    if (rv == CKR_OK && !*ret_exists)
-        rv = p11_destroy(session, &old);
-    free(old.handle);
+    memcpy(at, template->at, sizeof at);
+    session->function = "C_CreateObject";
+    rv = session->fn->C_CreateObject(session->handle, at, template->count, &made->handle[made->count]);
+    made->count += rv == CKR_OK;
     return rv;
-}
-
-int p11_make(struct p11_token *token, const struct hx_spec *spec, p11_create *create, void *arg)
-{
-    struct p11_session session;
-    bool exists = false;
-    int r;
-
-    r = p11_session_take_rw(token, &session);
-    if (r)
-        return r;
-    r = p11_session_done(&session, make(&session, spec, create, arg, &exists));
-    p11_recent_clear(token);
-    return r || !exists ? r : p11_fail_exists(token, spec);
 }
 
 int p11_choose_id(struct p11_token *token, const struct hx_spec *spec, unsigned char ret[P11_ID_MAX], size_t *ret_len)
@@ -160,12 +87,16 @@ int p11_import(struct p11_token *token, const struct hx_spec *given, const struc
 
     if (spec.kind == HX_SECRET_KEY && !spec.type)
         spec.type = HX_GENERIC;
-    if (spec.kind == HX_CERTIFICATE && parts == 1)
+    if (spec.kind == HX_PRIVATE_KEY)
+        return p11_import_private(token, &spec, part, parts, out);
+    if (parts != 1)
+        return hx_fail(token->host, HX_E_INVALID, "%zu parts, where one is the whole object", parts);
+    if (spec.kind == HX_CERTIFICATE)
         return p11_import_certificate(token, &spec, part, out);
-    if (spec.kind == HX_SECRET_KEY && spec.type == HX_GENERIC && parts == 1)
+    if (spec.kind == HX_SECRET_KEY && spec.type == HX_GENERIC)
         return p11_import_secret(token, &spec, part, out);
-    return hx_fail(
-        token->host, HX_E_UNSUPPORTED,
-        "this plugin imports only certificates and secrets so far; make the key on the token with `hsmux key "
-        "generate`");
+    if (spec.kind == HX_DATA)
+        return p11_import_data(token, &spec, part, out);
+    return hx_fail(token->host, HX_E_UNSUPPORTED,
+                   "token '%s' takes private keys, certificates, secrets and data, and nothing else", token->label);
 }

@@ -33,9 +33,10 @@ static int tell(struct p11_token *token, const struct p11_facts *facts, struct h
     return r;
 }
 
+/* Data may be either: what is not found may be hidden. */
 static bool is_hidden_kind(uint32_t kind)
 {
-    return kind == HX_PRIVATE_KEY || kind == HX_SECRET_KEY;
+    return kind == HX_PRIVATE_KEY || kind == HX_SECRET_KEY || kind == HX_DATA;
 }
 
 static int fail_login(struct p11_token *token)
@@ -147,15 +148,21 @@ int p11_list(struct p11_token *token, struct hx_list *list)
     uint32_t kind = list->want ? list->want->kind : 0;
     struct p11_facts **facts;
     size_t count;
+    bool hidden;
     int r = 0;
 
     if (kind && p11_class(kind) == CK_UNAVAILABLE_INFORMATION)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "token '%s' has no objects of kind %u", token->label, kind);
-    if ((kind == 0 || is_hidden_kind(kind)) && p11_token_wants_login(token))
+    hidden = (kind == 0 || is_hidden_kind(kind)) && p11_token_wants_login(token);
+    if (hidden && !(kind == HX_DATA && list->want->label))
         return fail_login(token);
     r = find_all(token, list->want, &facts, &count);
     if (r)
         return r;
+    if (hidden && count == 0) {
+        p11_free_facts(facts, count);
+        return fail_login(token);
+    }
     for (size_t i = 0; !r && i < count; i++)
         if (facts[i])
             r = tell(token, facts[i], list);

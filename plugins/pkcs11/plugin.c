@@ -115,4 +115,5 @@ HX_PLUGIN(.name = "pkcs11", .version = HSMUX_VERSION, .summary = "PKCS#11 module
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = p11_token_scan, .describe = describe,
           .login = login, .forked = p11_forked, .sign = sign, .decrypt = decrypt, .derive = derive,
-          .random = get_random, .generate = generate, .import = import, .remove = remove_object)
+          .random = get_random, .generate = generate, .import = import, .remove = remove_object,
+          .initialise = p11_token_initialise)

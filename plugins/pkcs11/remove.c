@@ -5,32 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Only the key's own other half: same id, label and value.  A token that does not tell the key's public value with
- * the private key leaves id and label to go by. */
-static bool is_other_half(const struct p11_facts *private, const struct p11_facts *public)
+static CK_RV destroy_one(struct p11_session *session, CK_OBJECT_HANDLE handle)
 {
-    return public->id_len == private->id_len && public->label_len == private->label_len &&
-           !memcmp(public->data, private->data, private->label_len + 1 + private->id_len) &&
-           (private->public_len == 0 ||
-            (public->public_len == private->public_len &&
-             !memcmp(p11_facts_public(public), p11_facts_public(private), private->public_len)));
+    CK_RV rv;
+
+    session->function = "C_DestroyObject";
+    rv = session->fn->C_DestroyObject(session->handle, handle);
+    return rv == CKR_OBJECT_HANDLE_INVALID ? CKR_OK : rv; /* somebody else was quicker */
 }
 
 static CK_RV destroy(struct p11_session *session, const struct p11_facts *facts)
 {
-    CK_OBJECT_HANDLE handle = facts->handle;
-    struct p11_handles gone = { &handle, 1 };
     struct p11_facts *public = NULL;
     CK_RV rv = CKR_OK;
 
     if (facts->kind == HX_PRIVATE_KEY)
         rv = p11_find_public(session, facts, &public);
     if (rv == CKR_OK)
-        rv = p11_destroy(session, &gone);
-    if (rv == CKR_OK && public && is_other_half(facts, public)) {
-        handle = public->handle;
-        rv = p11_destroy(session, &gone);
-    }
+        rv = destroy_one(session, facts->handle);
+    if (rv == CKR_OK && public && p11_is_other_half(facts, public))
+        rv = destroy_one(session, public->handle);
     free(public);
     return rv;
 }

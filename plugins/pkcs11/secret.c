@@ -14,47 +14,50 @@ struct secret {
     size_t id_len;
 };
 
-static CK_RV create(struct p11_session *session, void *arg)
+static CK_RV create(struct p11_session *session, void *arg, struct p11_made *made)
 {
     const struct secret *secret = arg;
     const char *label = secret->spec->label;
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
     CK_KEY_TYPE type = CKK_GENERIC_SECRET;
     CK_MECHANISM mechanism = { CKM_GENERIC_SECRET_KEY_GEN, NULL, 0 };
-    CK_BBOOL yes = CK_TRUE, extractable = secret->spec->flags & HX_EXTRACTABLE ? CK_TRUE : CK_FALSE,
-             sensitive = !extractable;
-    CK_ATTRIBUTE at[] = {
-        p11_attribute(CKA_CLASS, &class, sizeof class),
-        p11_attribute(CKA_KEY_TYPE, &type, sizeof type),
-        p11_attribute(CKA_TOKEN, &yes, sizeof yes),
-        p11_attribute(CKA_PRIVATE, &yes, sizeof yes),
-        p11_attribute(CKA_SENSITIVE, &sensitive, sizeof sensitive),
-        p11_attribute(CKA_EXTRACTABLE, &extractable, sizeof extractable),
-        p11_attribute(CKA_SIGN, &yes, sizeof yes),
-        p11_attribute(CKA_VERIFY, &yes, sizeof yes),
-        p11_attribute(CKA_ID, secret->id, secret->id_len),
-        secret->value ? p11_attribute(CKA_VALUE, secret->value->data, secret->value->len)
-                      : p11_attribute(CKA_VALUE_LEN, &secret->len, sizeof secret->len),
-        p11_attribute(CKA_LABEL, label, label ? strlen(label) : 0),
-    };
-    CK_ULONG count = sizeof at / sizeof *at - (label ? 0 : 1);
-    CK_OBJECT_HANDLE handle;
+    bool extractable = secret->spec->flags & HX_EXTRACTABLE;
+    struct p11_template template = { 0 };
+    CK_RV rv;
 
-    session->function = secret->value ? "C_CreateObject" : "C_GenerateKey";
-    return secret->value ? session->fn->C_CreateObject(session->handle, at, count, &handle)
-                         : session->fn->C_GenerateKey(session->handle, &mechanism, at, count, &handle);
+    p11_add(&template, CKA_CLASS, &class, sizeof class);
+    p11_add(&template, CKA_KEY_TYPE, &type, sizeof type);
+    p11_add_bool(&template, CKA_TOKEN, true);
+    p11_add_bool(&template, CKA_PRIVATE, true);
+    p11_add_bool(&template, CKA_SENSITIVE, !extractable);
+    p11_add_bool(&template, CKA_EXTRACTABLE, extractable);
+    p11_add_bool(&template, CKA_SIGN, true);
+    p11_add_bool(&template, CKA_VERIFY, true);
+    p11_add(&template, CKA_ID, secret->id, secret->id_len);
+    if (label)
+        p11_add(&template, CKA_LABEL, label, strlen(label));
+    if (secret->value) {
+        p11_add(&template, CKA_VALUE, secret->value->data, secret->value->len);
+        return p11_create_object(session, &template, made);
+    }
+    p11_add(&template, CKA_VALUE_LEN, &secret->len, sizeof secret->len);
+    session->function = "C_GenerateKey";
+    rv = session->fn->C_GenerateKey(session->handle, &mechanism, template.at, template.count, &made->handle[0]);
+    made->count = rv == CKR_OK;
+    return rv;
 }
 
 static int make(struct p11_token *token, struct secret *secret, struct hx_out *out)
 {
     const struct hx_spec *spec = secret->spec;
+    struct p11_making making = { .spec = spec, .id = spec->id, .create = create, .arg = secret };
     int r;
 
     if (spec->flags & HX_EXTRACTABLE && spec->flags & HX_IN_HARDWARE)
         return hx_fail(token->host, HX_E_INVALID, "a secret that may leave the token is not kept in hardware");
     r = p11_choose_id(token, spec, secret->id, &secret->id_len);
     if (!r)
-        r = p11_make(token, spec, create, secret);
+        r = p11_make(token, &making);
     return r ? r : p11_put_ref(token, spec, secret->id, secret->id_len, out);
 }
 

@@ -17,7 +17,7 @@
 #define OPENS 6 /* 315 ms */
 
 /* Fields of CK_TOKEN_INFO are padded with blanks, by some modules with NULs. */
-static void unpad(const unsigned char *field, size_t len, char *ret)
+void p11_unpad(const unsigned char *field, size_t len, char *ret)
 {
     while (len > 0 && (field[len - 1] == ' ' || field[len - 1] == '\0'))
         len--;
@@ -31,10 +31,10 @@ struct names {
 
 static void read_names(const CK_TOKEN_INFO *info, struct names *ret)
 {
-    unpad(info->label, sizeof info->label, ret->label);
-    unpad(info->serialNumber, sizeof info->serialNumber, ret->serial);
-    unpad(info->manufacturerID, sizeof info->manufacturerID, ret->manufacturer);
-    unpad(info->model, sizeof info->model, ret->model);
+    p11_unpad(info->label, sizeof info->label, ret->label);
+    p11_unpad(info->serialNumber, sizeof info->serialNumber, ret->serial);
+    p11_unpad(info->manufacturerID, sizeof info->manufacturerID, ret->manufacturer);
+    p11_unpad(info->model, sizeof info->model, ret->model);
 }
 
 /* The administrator may have copied the padding too. */
@@ -79,21 +79,28 @@ bool p11_token_is(const struct p11_token *token, const CK_TOKEN_INFO *info)
     return !strcmp(token->label, names.label) && !strcmp(token->serial, names.serial);
 }
 
-/* Do the options, and the serial that the core asks for, reach this token? */
-static bool is_reached(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
+bool p11_token_has_serial(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
 {
-    const char *want_label = host->option(host, "token"), *want_serial = host->option(host, "serial");
+    const char *wanted = host->option(host, "serial");
     struct names names;
 
     read_names(info, &names);
-    return (!serial || is_same(serial, names.serial)) && (!want_serial || is_same(want_serial, names.serial)) &&
-           (!want_label || is_same(want_label, names.label));
+    return (!serial || is_same(serial, names.serial)) && (!wanted || is_same(wanted, names.serial));
+}
+
+bool p11_token_is_reached(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
+{
+    const char *wanted = host->option(host, "token");
+    struct names names;
+
+    read_names(info, &names);
+    return p11_token_has_serial(host, serial, info) && (!wanted || is_same(wanted, names.label));
 }
 
 static bool is_any_reached(const struct hx_host *host, const struct p11_slots *slots)
 {
     for (size_t i = 0; i < slots->count; i++)
-        if (slots->slot[i].info.flags & CKF_TOKEN_INITIALIZED && is_reached(host, NULL, &slots->slot[i].info))
+        if (slots->slot[i].info.flags & CKF_TOKEN_INITIALIZED && p11_token_is_reached(host, NULL, &slots->slot[i].info))
             return true;
     return false;
 }
@@ -128,7 +135,7 @@ int p11_token_scan(const struct hx_host *host, struct hx_tokens *tokens)
     if (r)
         return r;
     for (size_t i = 0; !r && i < slots.count; i++)
-        if (is_reached(host, NULL, &slots.slot[i].info))
+        if (p11_token_is_reached(host, NULL, &slots.slot[i].info))
             r = tell(tokens, &slots.slot[i].info);
     p11_slots_free(&slots);
     return r;
@@ -149,15 +156,21 @@ static int fail_none(const struct hx_host *host, const char *serial, const struc
     const char *module = host->option(host, "module"), *label = host->option(host, "token");
     const char *wanted = serial ? serial : host->option(host, "serial");
     char there[512] = "", asked[160] = "";
+    bool blank = false;
 
     for (size_t i = 0; i < slots->count; i++)
         if (slots->slot[i].info.flags & CKF_TOKEN_INITIALIZED)
             name_token(there, sizeof there, &slots->slot[i].info);
+        else
+            blank = true;
     snprintf(asked, sizeof asked, "%s%s%s%s%s%s", label ? " labelled '" : "", label ? label : "", label ? "'" : "",
              wanted ? " with serial '" : "", wanted ? wanted : "", wanted ? "'" : "");
     return hx_fail(host, HX_E_NOT_FOUND, "no token%s in %s%s%s%s%s", asked, module ? "'" : "",
-                   module ? module : "the registered PKCS#11 modules",
-                   module ? "'; there: " : "; there: ", there[0] ? there : "none", there[0] ? "" : p11_rights_advice());
+                   module ? module : "the registered PKCS#11 modules", module ? "'; there: " : "; there: ",
+                   there[0] ? there
+                   : blank  ? "none but a blank one, which `hsmux token init` initialises"
+                            : "none",
+                   there[0] ? "" : p11_rights_advice());
 }
 
 static bool is_only_one_labelled(const struct p11_slots *slots, const size_t *fit, size_t count, size_t which)
@@ -205,7 +218,7 @@ static int choose(const struct hx_host *host, const char *serial, const struct p
     for (size_t i = 0; i < slots->count; i++) {
         const CK_TOKEN_INFO *info = &slots->slot[i].info;
 
-        if ((by_serial || info->flags & CKF_TOKEN_INITIALIZED) && is_reached(host, serial, info))
+        if ((by_serial || info->flags & CKF_TOKEN_INITIALIZED) && p11_token_is_reached(host, serial, info))
             fit[count++] = i;
     }
     if (count == 1)

@@ -36,6 +36,14 @@ struct p11_token {
     struct p11_recent recent;
 };
 
+/* Copies a field of CK_TOKEN_INFO without its padding; ret has room for one byte more than it. */
+void p11_unpad(const unsigned char *field, size_t len, char *ret);
+
+/* Do the options, and the serial number that the core asks for (NULL: any), reach this token; or, of one that has no
+ * label yet, do they leave it in question? */
+bool p11_token_is_reached(const struct hx_host *, const char *serial, const CK_TOKEN_INFO *);
+bool p11_token_has_serial(const struct hx_host *, const char *serial, const CK_TOKEN_INFO *);
+
 int p11_token_open(const struct hx_host *, const char *serial, struct p11_token **ret);
 void p11_token_close(struct p11_token *);
 bool p11_token_is(const struct p11_token *, const CK_TOKEN_INFO *); /* the same label and serial? */
@@ -43,6 +51,10 @@ int p11_token_scan(const struct hx_host *, struct hx_tokens *);
 int p11_token_describe(struct p11_token *, struct hx_tokens *);
 int p11_token_login(struct p11_token *, const void *pin, size_t len);
 int p11_token_random(struct p11_token *, void *buf, size_t len);
+
+/* initialise.c: the plugin's initialise(). */
+int p11_token_initialise(const struct hx_host *, const char *serial, const struct hx_spec *, const struct hx_buf *pin,
+                         size_t pins);
 
 /* Is something hidden until login()? */
 bool p11_token_wants_login(struct p11_token *);

@@ -67,6 +67,8 @@ int pkcs11_object_tests(void);
 int pkcs11_call_tests(void);
 int pkcs11_decrypt_tests(void);
 int pkcs11_derive_tests(void);
+int pkcs11_import_tests(void);
+int pkcs11_initialise_tests(void);
 int pkcs11_random_tests(void);
 int pkcs11_secret_tests(void);
 

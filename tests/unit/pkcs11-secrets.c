@@ -279,7 +279,7 @@ static void what_is_no_secret_is_refused(void **state)
     assert_refused(import("odd", NULL, 0, 0), HX_E_INVALID, "1 to 1024 bytes");
     assert_refused(import("odd", NULL, 0, 1025), HX_E_INVALID, "1 to 1024 bytes");
     assert_refused(import("odd", NULL, HX_RESTRICTED, 32), HX_E_UNSUPPORTED, "properties");
-    assert_refused(plugin->import(token, &spec, parts, 2, &ref.out), HX_E_UNSUPPORTED, "so far");
+    assert_refused(plugin->import(token, &spec, parts, 2, &ref.out), HX_E_INVALID, "2 parts");
     spec.bits = 128;
     assert_refused(plugin->import(token, &spec, parts, 1, &ref.out), HX_E_INVALID, "256 bits, not 128");
     spec.bits = 0;
