@@ -145,15 +145,14 @@ static int note_object(void *arg, const char *address, const struct hx_object *o
 static int look_at_token(struct bundle *bundle, const struct hx_buf *leaf)
 {
     AUTO_FREE char *where = NULL;
-    struct cert *there;
 
     if (token_address(bundle->token, "", &where))
         return FAILED;
     if (hx_each(bundle->context, where, note_object, bundle))
         return fail_hx();
-    there = bundle_find(bundle, bundle->label);
-    if (there && !cert_is(there, leaf))
-        bundle->old_leaf = there;
+    for (struct cert *there = bundle->certs; there; there = there->next)
+        if (!strcmp(there->label, bundle->label) && !cert_is(there, leaf)) /* an import that was stopped left both */
+            bundle->old_leaf = there;
     if (!option(bundle->call, O_REPLACE) && (bundle->old_key || bundle->old_leaf))
         return fail("label '%s' is taken by '%s'; --replace replaces it", bundle->label,
                     bundle->old_key ? bundle->old_key : bundle->old_leaf->address);

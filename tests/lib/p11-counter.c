@@ -4,7 +4,7 @@
  *   P11_COUNTER_LOG       a file that gets a line "PID FUNCTION" for each call, from any number of processes
  *   P11_COUNTER_DELAY_MS  how long C_Sign takes at least
  *   P11_COUNTER_FAIL      FUNCTION:N:RV[,...]: the Nth call from now on is not made and returns RV (0x... or decimal);
- *                         N = 0: every call
+ *                         N = 0: every call; RV 0xdead: the process is killed instead
  *   P11_COUNTER_FAKE_SIGN while set, each signature after the process's first is made up at once, as long as the last,
  *                         without the real module: what is left is the cost of the layers above.  The core verifies the
  *                         first of each kind: a program makes those before it sets this
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define RULES 8
+#define KILLED 0xdead
 
 static CK_FUNCTION_LIST *real;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -97,7 +99,11 @@ static bool must_fail(const char *function, CK_RV *ret)
 static bool pass(const char *function, CK_RV *ret)
 {
     write_log(function);
-    return !must_fail(function, ret);
+    if (!must_fail(function, ret))
+        return true;
+    if (*ret == KILLED)
+        raise(SIGKILL);
+    return false;
 }
 
 CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG len)

@@ -184,14 +184,109 @@ hsmux import --p12 "$WORK/one.p12" --passphrase-file "$WORK/passphrase" --label 
 expect_error "give another --label" hsmux import --p12 --replace "$WORK/new.p12" --label device
 objects "cert/below cert/below-2 cert/device cert/device.replaced key/device key/device.replaced "
 
-step "a token that imports no keys says so before a passphrase is asked for, and gets no certificate"
+# killed FUNCTION:N COMMAND...: killed before its Nth call of the module's function; false: there are not so many.
+killed() {
+    local at=$1 status=0
+    shift
+    { (P11_COUNTER_FAIL=$at:0xdead "$@" >"$WORK/out" 2>&1) || status=$?; } 2>/dev/null
+    [ $status != 0 ] || return 1
+    [ $status = 137 ] || fail "exit status $status, killed at $at: $(cat "$WORK/out")"
+}
+
+# empty_edge: an empty SoftHSM token, counted.
+empty_edge() {
+    rm -rf "${WORK:?}"/tokens/*
+    softhsm_token edge
+}
+
+# keep_edge, fresh_edge: remembers the token as it is, and brings it back.
+keep_edge() {
+    rm -rf "$WORK/kept"
+    cp -a "$WORK/tokens" "$WORK/kept"
+}
+
+fresh_edge() {
+    rm -rf "${WORK:?}"/tokens/*
+    cp -a "$WORK/kept"/* "$WORK/tokens"
+}
+
 if [ -n "$SOFTHSM" ]; then
     softhsm_token edge
-    softhsm_ini edge edge
-    expect_error "this plugin imports" setsid hsmux import --p12 "$WORK/one.p12" --token edge
-    objects ""
-    printf '[token soft]\nplugin = file\ndirectory = %s\n' "$WORK/soft" >>"$WORK/hsmux.conf"
-    expect_error "--token NAME names it" hsmux import --p12 "$WORK/two.p12"
+    softhsm_ini edge edge counted
+
+    step "onto a PKCS#11 token: other programs pair key and certificate by their id, and sign with it"
+    hsmux import --p12 "$WORK/one.p12" --passphrase-file "$WORK/passphrase" --label device
+    objects "cert/below cert/device key/device pubkey/device "
+    holds one
+    p11() {
+        pkcs11-tool --module "$SOFTHSM" --token-label edge --login --pin "$PIN" "$@"
+    }
+    p11 -O >"$WORK/said" 2>&1
+    id=$(openssl x509 -in "$WORK/one.pem" -noout -pubkey | openssl pkey -pubin -outform DER | tail -c 65 |
+        openssl dgst -sha1 -r | cut -d' ' -f1)
+    [ "$(grep -c "ID: *$id" "$WORK/said")" = 3 ] || fail "not paired: $(cat "$WORK/said")"
+    expect "subject:    DN: CN=one" "$WORK/said"
+    expect "Access:     sensitive" "$WORK/said"
+    echo message >"$WORK/message"
+    openssl dgst -sha256 -binary "$WORK/message" >"$WORK/digest"
+    p11 --sign --mechanism ECDSA --signature-format openssl --id "$id" --input-file "$WORK/digest" \
+        --output-file "$WORK/signature" >/dev/null 2>&1
+    openssl x509 -in "$WORK/one.pem" -noout -pubkey >"$WORK/public.pem"
+    openssl dgst -sha256 -verify "$WORK/public.pem" -signature "$WORK/signature" "$WORK/message"
+    p11 --type cert --label device --read-object -o "$WORK/cert.der" >/dev/null 2>&1
+    openssl x509 -in "$WORK/one.pem" -outform DER | cmp - "$WORK/cert.der"
+    use_provider
+    hsmux ref --out "$WORK/ref.pem"
+    curl -sS --cacert "$WORK/ca.pem" --cert "$WORK/chain.pem" --key "$WORK/ref.pem" "https://127.0.0.1:$PORT/" >"$WORK/page"
+    expect "Subject: CN=one" "$WORK/page"
+    unset OPENSSL_CONF
+
+    step "a module that fails at any object leaves nothing, and of an old credential all"
+    empty_edge
+    for n in 1 2 3 4; do
+        P11_COUNTER_FAIL=C_CreateObject:$n:0x6 expect_error CKR_FUNCTION_FAILED \
+            hsmux import --p12 "$WORK/two.p12" --label device
+        objects ""
+    done
+    hsmux import --p12 "$WORK/two.p12" --label device
+    keep_edge
+    for n in 1 2 3 4; do
+        P11_COUNTER_FAIL=C_CreateObject:$n:0x6 expect_error CKR_FUNCTION_FAILED \
+            hsmux import --p12 --replace "$WORK/new.p12"
+        objects "cert/below cert/device key/device pubkey/device "
+        holds two
+    done
+    P11_COUNTER_FAIL=C_DestroyObject:2:0x1b expect_error "keeps the old private key 'device'" \
+        hsmux import --p12 --replace "$WORK/new.p12"
+    objects "cert/below cert/device key/device pubkey/device "
+    holds two
+
+    step "killed at any object, a first import has left no key or the whole; the same command completes it"
+    for n in 1 2 3 4 5; do
+        empty_edge
+        killed "C_CreateObject:$n" hsmux import --p12 "$WORK/new.p12" || break
+        [ "$(hsmux list | grep -c /key/ || true)" = 0 ] || fail "a key, killed at $n"
+        hsmux import --p12 "$WORK/new.p12" >/dev/null
+        objects "cert/below cert/device key/device pubkey/device "
+        holds one
+    done
+    [ "$n" = 5 ] || fail "killed $n times only"
+
+    step "killed at any object, --replace has left the old or the new credential, or says that both are there"
+    for at in C_CreateObject:{1..4} C_DestroyObject:{1..4}; do
+        fresh_edge
+        killed "$at" hsmux import --p12 --replace "$WORK/new.p12" || fail "not killed at $at"
+        if [ "$at" = C_DestroyObject:2 ]; then # the new key is there, and the old one still
+            expect_fail "more than one credential" hsmux status
+        else
+            holds two || holds one || fail "neither, killed at $at: $(cat "$WORK/status")"
+        fi
+        hsmux import --p12 --replace "$WORK/new.p12" >/dev/null
+        objects "cert/below cert/device key/device pubkey/device "
+        holds one
+    done
+    fresh_edge
+    ! killed C_DestroyObject:5 hsmux import --p12 --replace "$WORK/new.p12" || fail "there are more objects than four"
 fi
 
 # stopped N COMMAND...: killed at its Nth call that could matter to a file; false: there are not so many.
