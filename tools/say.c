@@ -88,7 +88,8 @@ int fail_hx(void)
 int fail_making(const struct call *call, int result)
 {
     if (result == HX_E_EXISTS && !option(call, O_REPLACE))
-        return fail("%s; --replace replaces it", hx_last_error());
+        return fail("%s; --replace %s", hx_last_error(),
+                    strstr(hx_last_error(), "with the same id") ? "stores this one beside it" : "replaces it");
     if (result == HX_E_AMBIGUOUS && !option(call, O_TOKEN) && strstr(hx_last_error(), "more than one token"))
         return fail("%s; --token NAME names it", hx_last_error());
     return fail_hx();
