@@ -104,7 +104,7 @@ static int check(const struct task *task)
     p11_unpad(task->slot.info.label, sizeof task->slot.info.label, label);
     p11_unpad(task->slot.info.serialNumber, sizeof task->slot.info.serialNumber, serial);
     if (!is_blank(&task->slot) && !is_half_done(task) && !task->erase)
-        return hx_fail(task->host, HX_E_EXISTS, "token '%s' (serial %s) is not blank: it is initialised already", label,
+        return hx_fail(task->host, HX_E_EXISTS, "it is not blank: '%s' (serial %s) is initialised already", label,
                        serial);
     if (!pinpad && !task->pin[SO].len)
         return hx_fail(task->host, HX_E_LOGIN, "wants the SO PIN, the security officer's");

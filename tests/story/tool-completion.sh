@@ -46,7 +46,7 @@ step "what takes a value is offered values"
 cd "$WORK" || exit
 mkdir "a directory"
 : >"a file"
-for option in -c --config --out --module --pin-file --passphrase-file; do
+for option in -c --config --out --module --pin-file --so-pin-file --passphrase-file; do
     [ "$(complete_words status $option a | tr '\n' ' ')" = "a directory a file " ] || fail "$option: $(complete_words status $option a)"
 done
 [ "$(complete_words export --dir a)" = "a directory" ] || fail "--dir: $(complete_words export --dir a)"

@@ -71,8 +71,8 @@ static void one_that_is_not_blank_stays_as_it_is_unless_told(void **state)
     (void)state;
     plugin_host_set(&host, "token", "edge");
     forget_calls();
-    assert_refused(initialise(NULL, 0, SO_PIN, TEST_PIN), HX_E_EXISTS, "token 'edge' (serial ");
-    assert_refused(initialise(NULL, 0, "", ""), HX_E_EXISTS, "is not blank");
+    assert_refused(initialise(NULL, 0, SO_PIN, TEST_PIN), HX_E_EXISTS, "not blank: 'edge' (serial ");
+    assert_refused(initialise(NULL, 0, "", ""), HX_E_EXISTS, "is initialised already");
     assert_int_equal(calls("C_InitToken") + calls("C_Login"), 0);
     assert_refused(initialise(NULL, HX_REPLACE, "wrong-pin", TEST_PIN), HX_E_PIN, "the SO PIN was refused");
     assert_int_equal(count_of("edge"), 2);
@@ -109,7 +109,7 @@ static void what_was_left_half_done_is_completed_with_nothing_erased(void **stat
     assert_int_equal(initialise(NULL, 0, SO_PIN, TEST_PIN), 0);
     assert_int_equal(calls("C_InitToken"), 0);
     assert_int_equal(count_of("half"), 0);
-    assert_refused(initialise(NULL, 0, SO_PIN, TEST_PIN), HX_E_EXISTS, "is not blank");
+    assert_refused(initialise(NULL, 0, SO_PIN, TEST_PIN), HX_E_EXISTS, "is initialised already");
 }
 
 static void what_the_module_refuses_is_told_in_words(void **state)
