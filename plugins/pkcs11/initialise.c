@@ -51,6 +51,19 @@ static const char *where(const struct task *task)
     return module ? module : "the registered PKCS#11 modules";
 }
 
+/* Has a token without label the serial number that is asked for?  Blanks behind it are padding. */
+static bool has_serial(const char *wanted, const CK_TOKEN_INFO *info)
+{
+    char serial[17];
+    size_t len;
+
+    if (!wanted)
+        return true;
+    p11_unpad(info->serialNumber, sizeof info->serialNumber, serial);
+    len = strlen(serial);
+    return !strncmp(wanted, serial, len) && wanted[len + strspn(wanted + len, " ")] == '\0';
+}
+
 /* Tokens that have a label are reached by it; blank ones, which have none, by their serial number or as the only one.
  * Blank slots without serial numbers are as good as each other. */
 static int choose(struct task *task, const struct p11_slots *slots)
@@ -65,7 +78,8 @@ static int choose(struct task *task, const struct p11_slots *slots)
         if (!is_blank(slot) && p11_token_is_reached(task->host, task->serial, &slot->info)) {
             mine = slot;
             known++;
-        } else if (is_blank(slot) && p11_token_has_serial(task->host, task->serial, &slot->info)) {
+        } else if (is_blank(slot) && has_serial(task->serial, &slot->info) &&
+                   has_serial(task->host->option(task->host, "serial"), &slot->info)) {
             if (!blank || memcmp(slot->info.serialNumber, blank->info.serialNumber, sizeof slot->info.serialNumber))
                 blanks++;
             blank = blank ? blank : slot;

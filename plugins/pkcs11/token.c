@@ -79,22 +79,14 @@ bool p11_token_is(const struct p11_token *token, const CK_TOKEN_INFO *info)
     return !strcmp(token->label, names.label) && !strcmp(token->serial, names.serial);
 }
 
-bool p11_token_has_serial(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
-{
-    const char *wanted = host->option(host, "serial");
-    struct names names;
-
-    read_names(info, &names);
-    return (!serial || is_same(serial, names.serial)) && (!wanted || is_same(wanted, names.serial));
-}
-
 bool p11_token_is_reached(const struct hx_host *host, const char *serial, const CK_TOKEN_INFO *info)
 {
-    const char *wanted = host->option(host, "token");
+    const char *want_label = host->option(host, "token"), *want_serial = host->option(host, "serial");
     struct names names;
 
     read_names(info, &names);
-    return p11_token_has_serial(host, serial, info) && (!wanted || is_same(wanted, names.label));
+    return (!serial || is_same(serial, names.serial)) && (!want_serial || is_same(want_serial, names.serial)) &&
+           (!want_label || is_same(want_label, names.label));
 }
 
 static bool is_any_reached(const struct hx_host *host, const struct p11_slots *slots)
@@ -156,20 +148,17 @@ static int fail_none(const struct hx_host *host, const char *serial, const struc
     const char *module = host->option(host, "module"), *label = host->option(host, "token");
     const char *wanted = serial ? serial : host->option(host, "serial");
     char there[512] = "", asked[160] = "";
-    bool blank = false;
 
     for (size_t i = 0; i < slots->count; i++)
         if (slots->slot[i].info.flags & CKF_TOKEN_INITIALIZED)
             name_token(there, sizeof there, &slots->slot[i].info);
-        else
-            blank = true;
     snprintf(asked, sizeof asked, "%s%s%s%s%s%s", label ? " labelled '" : "", label ? label : "", label ? "'" : "",
              wanted ? " with serial '" : "", wanted ? wanted : "", wanted ? "'" : "");
     return hx_fail(host, HX_E_NOT_FOUND, "no token%s in %s%s%s%s%s", asked, module ? "'" : "",
                    module ? module : "the registered PKCS#11 modules", module ? "'; there: " : "; there: ",
-                   there[0] ? there
-                   : blank  ? "none but a blank one, which `hsmux token init` initialises"
-                            : "none",
+                   there[0]       ? there
+                   : slots->count ? "a blank one, which `hsmux token init` initialises"
+                                  : "none",
                    there[0] ? "" : p11_rights_advice());
 }
 

@@ -39,10 +39,8 @@ struct p11_token {
 /* Copies a field of CK_TOKEN_INFO without its padding; ret has room for one byte more than it. */
 void p11_unpad(const unsigned char *field, size_t len, char *ret);
 
-/* Do the options, and the serial number that the core asks for (NULL: any), reach this token; or, of one that has no
- * label yet, do they leave it in question? */
+/* Do the options, and the serial number that the core asks for (NULL: any), reach this token? */
 bool p11_token_is_reached(const struct hx_host *, const char *serial, const CK_TOKEN_INFO *);
-bool p11_token_has_serial(const struct hx_host *, const char *serial, const CK_TOKEN_INFO *);
 
 int p11_token_open(const struct hx_host *, const char *serial, struct p11_token **ret);
 void p11_token_close(struct p11_token *);
