@@ -125,3 +125,44 @@ int fake_remove(void *token, uint32_t kind, const void *ref, size_t ref_len)
     leave(handle);
     return result;
 }
+
+static void set_text(char ret[64], const struct hx_buf *text)
+{
+    snprintf(ret, 64, "%.*s", (int)text->len, text->len ? (const char *)text->data : "");
+}
+
+static int make_new(struct fake_token *token, const struct hx_spec *spec, const struct hx_buf *pin)
+{
+    if (!(token->flags & HX_TOKEN_BLANK) && !(spec->flags & HX_REPLACE))
+        return HX_E_EXISTS;
+    if (!pin[0].len || !pin[1].len)
+        return HX_E_LOGIN;
+    set_text(token->last_so_pin, &pin[0]);
+    if (token->so_pin[0] && strcmp(token->so_pin, token->last_so_pin))
+        return HX_E_PIN;
+    set_text(token->pin, &pin[1]);
+    snprintf(token->label, sizeof token->label, "%s", spec->label);
+    token->flags &= ~(uint32_t)HX_TOKEN_BLANK;
+    for (unsigned i = 0; i < FAKE_OBJECTS; i++)
+        token->object[i].uid = 0;
+    return 0;
+}
+
+int fake_initialise(const struct hx_host *host, const char *serial, const struct hx_spec *spec,
+                    const struct hx_buf *pin, size_t pins)
+{
+    int result = enter(FAKE_INITIALISE, NULL);
+    (void)host;
+    (void)serial;
+    if (control->open_handles > 0)
+        breach(FAKE_INITIALISE, "while the token is open");
+    if (!result && (pins != 2 || !spec->label))
+        result = HX_E_INVALID;
+    if (!result) {
+        pthread_mutex_lock(&control->lock);
+        result = make_new(&control->token[0], spec, pin);
+        pthread_mutex_unlock(&control->lock);
+    }
+    leave(NULL);
+    return result;
+}

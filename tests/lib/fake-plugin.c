@@ -376,4 +376,5 @@ HX_PLUGIN(.name = FAKE_NAME, .version = "1.0", .summary = "a token that does wha
           .flags = FAKE_FLAGS, .open = fake_open, .close = fake_close, .list = fake_list, .load = fake_load,
           .unload = fake_unload, .read = fake_read, .scan = fake_scan, .describe = fake_describe, .login = fake_login,
           .forked = fake_forked, .sign = fake_sign, .decrypt = fake_decrypt, .derive = fake_derive,
-          .random = fake_random, .generate = fake_generate, .import = fake_import, .remove = fake_remove)
+          .random = fake_random, .generate = fake_generate, .import = fake_import, .remove = fake_remove,
+          .initialise = fake_initialise)

@@ -27,6 +27,7 @@ enum fake_call {
     FAKE_GENERATE,
     FAKE_IMPORT,
     FAKE_REMOVE,
+    FAKE_INITIALISE,
     FAKE_CALLS
 };
 
@@ -66,6 +67,7 @@ struct fake_token {
     char pin[64]; /* the right one; empty: any PIN is right */
     unsigned tries, tries_left; /* tries 0: never locks */
     char last_pin[64]; /* what the last login() sent */
+    char so_pin[64], last_so_pin[64]; /* the same of initialise(), which works on the first token */
     bool no_flags; /* it does not tell of LOW, FINAL, LOCKED */
     bool absent; /* open() fails with absent_result (0: HX_E_NOT_FOUND), scan() does not show it */
     int absent_result;

@@ -14,7 +14,7 @@ static pid_t process;
 
 static const char *const call_names[FAKE_CALLS] = {
     "scan",   "open", "close",   "describe", "list",   "load",     "unload", "read",   "login",
-    "forked", "sign", "decrypt", "derive",   "random", "generate", "import", "remove",
+    "forked", "sign", "decrypt", "derive",   "random", "generate", "import", "remove", "initialise",
 };
 
 void breach(enum fake_call call, const char *what)

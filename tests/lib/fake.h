@@ -54,6 +54,9 @@ int fake_generate(void *token, const struct hx_spec *, struct hx_out *ref);
 int fake_import(void *token, const struct hx_spec *, const struct hx_buf *part, size_t parts, struct hx_out *ref);
 int fake_remove(void *token, uint32_t kind, const void *ref, size_t ref_len);
 
+int fake_initialise(const struct hx_host *, const char *serial, const struct hx_spec *, const struct hx_buf *pin,
+                    size_t pins);
+
 int cert_make(struct fake_object *);
 
 int crypt_sign(const struct fake_object *, const struct hx_alg *, const void *in, size_t in_len, unsigned char *out,
