@@ -50,7 +50,7 @@ static int fill(struct p11_token *token, const struct hx_spec *spec, struct pair
     if (r)
         return r;
     id.len = ret->id_len;
-    p11_fill_pair(spec, &id, &ret->private, &ret->public);
+    p11_fill_pair(token, spec, &id, &ret->private, &ret->public);
     if (spec->type == HX_RSA)
         fill_rsa(spec, ret);
     else if (!fill_curve(spec, ret))

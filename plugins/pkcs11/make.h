@@ -18,7 +18,7 @@ void p11_add(struct p11_template *, CK_ATTRIBUTE_TYPE, const void *value, size_t
 void p11_add_bool(struct p11_template *, CK_ATTRIBUTE_TYPE, bool);
 
 /* pair.c: what the halves of a key have in common, whether it is generated or taken in. */
-void p11_fill_pair(const struct hx_spec *, const struct hx_buf *id, struct p11_template *private,
+void p11_fill_pair(struct p11_token *, const struct hx_spec *, const struct hx_buf *id, struct p11_template *private,
                    struct p11_template *public);
 
 /* Refuses what PKCS#11 cannot do, a usage that such a key cannot have, flags other than those given, and making before

@@ -1,21 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the two halves of a key have in common, and what they may do: the same for keys generated and taken in. */
+#include "fork.h"
 #include "make.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* A usage of 0 is what such a key usually may. */
-static void fill_usage(const struct hx_spec *spec, struct p11_template *private)
+/* tpm2-pkcs11 makes keys that say they derive, and cannot; and it writes to stderr when asked for one mechanism that it
+ * does not have. */
+static bool token_derives(struct p11_token *token)
 {
-    uint32_t usage = spec->usage ? spec->usage : p11_usual_usage(spec->kind, spec->type);
+    CK_MECHANISM_TYPE *list = NULL;
+    CK_ULONG count = 0;
+    bool found = false;
+    CK_RV rv;
 
-    p11_add_bool(private, CKA_SIGN, usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE));
-    p11_add_bool(private, CKA_DECRYPT, usage & HX_DECRYPT);
-    p11_add_bool(private, CKA_DERIVE, usage & HX_DERIVE);
+    p11_gate_enter();
+    rv = token->fn->C_GetMechanismList(token->slot, NULL, &count);
+    if (rv == CKR_OK)
+        list = calloc(count + 1, sizeof *list);
+    if (list)
+        rv = token->fn->C_GetMechanismList(token->slot, list, &count);
+    p11_gate_leave();
+    for (CK_ULONG i = 0; list && rv == CKR_OK && i < count; i++)
+        found = found || list[i] == CKM_ECDH1_DERIVE;
+    found = found || !list || rv != CKR_OK;
+    free(list);
+    return found;
 }
 
-void p11_fill_pair(const struct hx_spec *spec, const struct hx_buf *id, struct p11_template *private,
-                   struct p11_template *public)
+/* A usage of 0 is what such a key usually may.  What a type of key can never do goes unsaid: tpm2-pkcs11 takes it for a
+ * contradiction that an EC key shall verify and not decrypt. */
+static void fill_usage(struct p11_token *token, const struct hx_spec *spec, struct p11_template *private)
+{
+    uint32_t usual = p11_usual_usage(spec->kind, spec->type), usage = spec->usage ? spec->usage : usual;
+
+    p11_add_bool(private, CKA_SIGN, usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE));
+    if (usual & HX_DECRYPT)
+        p11_add_bool(private, CKA_DECRYPT, usage & HX_DECRYPT);
+    if (usual & HX_DERIVE)
+        p11_add_bool(private, CKA_DERIVE, usage & HX_DERIVE && (spec->usage || token_derives(token)));
+}
+
+void p11_fill_pair(struct p11_token *token, const struct hx_spec *spec, const struct hx_buf *id,
+                   struct p11_template *private, struct p11_template *public)
 {
     bool extractable = spec->flags & HX_EXTRACTABLE;
 
@@ -32,7 +60,7 @@ void p11_fill_pair(const struct hx_spec *spec, const struct hx_buf *id, struct p
         p11_add(public, CKA_LABEL, spec->label, strlen(spec->label));
         p11_add(private, CKA_LABEL, spec->label, strlen(spec->label));
     }
-    fill_usage(spec, private);
+    fill_usage(token, spec, private);
 }
 
 /* The same id, label and value.  A token that does not tell the key's public value with the private key leaves id and

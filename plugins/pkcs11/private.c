@@ -60,7 +60,7 @@ static CK_RV create_both(struct p11_session *session, const struct key *key, boo
     p11_add(&private, CKA_KEY_TYPE, &type, sizeof type);
     p11_add(&public, CKA_CLASS, &public_class, sizeof public_class);
     p11_add(&public, CKA_KEY_TYPE, &type, sizeof type);
-    p11_fill_pair(key->spec, &key->id, &private, &public);
+    p11_fill_pair(session->token, key->spec, &key->id, &private, &public);
     if (type == CKK_RSA)
         fill_rsa(key, &private, &public);
     else
