@@ -3,6 +3,7 @@
  * its daemon, its configuration or the permission to use it must not stand in the way of the others. */
 #include "fork.h"
 #include "module.h"
+#include "tpm2.h"
 
 #include <p11-kit/p11-kit.h>
 #include <pthread.h>
@@ -52,6 +53,16 @@ static void write_log(const struct hx_host *host, int priority, const char *fmt,
     real_host(host)->log(real_host(host), priority, "%s", text);
 }
 
+static void add_slots(const struct hx_host *host, const char *path, struct p11_slots *slots)
+{
+    const char *reason = p11_tpm2_absent(path);
+
+    if (reason)
+        hx_fail(host, HX_E_NOT_FOUND, "'%s': %s", path, reason);
+    else
+        p11_module_slots(host, path, slots);
+}
+
 /* p11-kit finds and loads them once a process.  Its unmanaged mode leaves initialising to us, so that a module is one
  * record whether it was registered or configured.  They are never released, since others may use them. */
 static CK_FUNCTION_LIST **registered(void)
@@ -87,7 +98,7 @@ int p11_registered_slots(const struct hx_host *host, struct p11_slots *slots)
             continue;
         path = p11_kit_module_get_filename(*list);
         if (path)
-            p11_module_slots(&lenient.host, path, slots);
+            add_slots(&lenient.host, path, slots);
         free(path);
     }
     return 0;
