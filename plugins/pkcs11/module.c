@@ -3,8 +3,10 @@
  * used through its own function list. */
 #include "module.h"
 
+#include "copy.h"
 #include "error.h"
 #include "fork.h"
+#include "tpm2.h"
 
 #include <dlfcn.h>
 #include <libp11.h>
@@ -12,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,7 +97,7 @@ const char *p11_rights_advice(void)
 }
 
 /* Not by libp11, which does not tell who was the first, and in a child leaves out CKF_OS_LOCKING_OK. */
-static int initialise(const struct hx_host *host, struct p11_module *module)
+static CK_RV call_initialize(struct p11_module *module)
 {
     CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
     CK_RV rv;
@@ -102,9 +105,43 @@ static int initialise(const struct hx_host *host, struct p11_module *module)
     ERR_set_mark(); /* what SoftHSM leaves in OpenSSL's queue, nginx takes for its own connection's */
     rv = module->fn->C_Initialize(&args);
     ERR_pop_to_mark();
+    return rv;
+}
+
+/* Said by a module in a child that has not asked it yet: it holds what the parent opened.  Of most modules nothing
+ * worse is known than that it may not work. */
+static int start_copy(const struct hx_host *host, struct p11_module *module, CK_RV *rv)
+{
+    const char *reason = p11_copy(module->path, &module->fn);
+
+    if (!reason) {
+        host->log(host, LOG_INFO, "'%s' does not notice fork(): this child loads a copy", module->path);
+        *rv = call_initialize(module);
+        return 0;
+    }
+    if (p11_is_tpm2(module->path))
+        return hx_fail(host, HX_E_UNSUPPORTED,
+                       "'%s' does not notice fork(), and in this child no copy of it can be loaded: %s", module->path,
+                       reason);
+    host->log(host, LOG_WARNING, "'%s' does not notice fork(), and in this child no copy of it can be loaded: %s",
+              module->path, reason);
+    return 0;
+}
+
+static int initialise(const struct hx_host *host, struct p11_module *module)
+{
+    CK_RV rv = call_initialize(module);
+
+    if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && module->generation != p11_generation()) {
+        int r = start_copy(host, module, &rv);
+
+        if (r)
+            return r;
+    }
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return hx_fail(host, p11_result(rv), "C_Initialize on '%s': %s%s", module->path,
                        p11_rv_name(rv) ? p11_rv_name(rv) : "unknown result", p11_rights_advice());
+    module->generation = p11_generation();
     module->ours = rv == CKR_OK;
     module->since = now();
     module->ready = true;

@@ -15,6 +15,7 @@ struct p11_module {
     void *libp11; /* its context, which keeps the module loaded */
     bool ready; /* C_Initialize was called in this process */
     bool ours; /* and the first to do so were we, then: */
+    unsigned generation; /* in which it was; 0 at first: who initialised it before a child's first call is not known */
     int64_t since; /* CLOCK_MONOTONIC, milliseconds */
     atomic_uint tokens; /* open ones */
 };

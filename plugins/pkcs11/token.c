@@ -193,23 +193,33 @@ static int fail_several(const struct hx_host *host, const struct p11_slots *slot
                    by_label ? "token" : "serial", by_label ? names.label : names.serial);
 }
 
-/* A blank token is nobody's until it is asked for by its serial. */
+static size_t list_fitting(const struct hx_host *host, const char *serial, const struct p11_slots *slots, bool blank,
+                           size_t *fit)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < slots->count; i++) {
+        const CK_TOKEN_INFO *info = &slots->slot[i].info;
+
+        if (blank == !(info->flags & CKF_TOKEN_INITIALIZED) && p11_token_is_reached(host, serial, info))
+            fit[count++] = i;
+    }
+    return count;
+}
+
+/* A blank token is nobody's until it is asked for by its serial, and tpm2-pkcs11 gives the same to all that it has. */
 static int choose(const struct hx_host *host, const char *serial, const struct p11_slots *slots,
                   const struct p11_slot **ret)
 {
-    bool by_serial = serial || host->option(host, "serial");
     size_t *fit = calloc(slots->count + 1, sizeof *fit);
-    size_t count = 0;
+    size_t count;
     int r = 0;
 
     if (!fit)
         return hx_fail(host, HX_E_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < slots->count; i++) {
-        const CK_TOKEN_INFO *info = &slots->slot[i].info;
-
-        if ((by_serial || info->flags & CKF_TOKEN_INITIALIZED) && p11_token_is_reached(host, serial, info))
-            fit[count++] = i;
-    }
+    count = list_fitting(host, serial, slots, false, fit);
+    if (!count && (serial || host->option(host, "serial")))
+        count = list_fitting(host, serial, slots, true, fit);
     if (count == 1)
         *ret = &slots->slot[fit[0]];
     else

@@ -4,7 +4,6 @@
  * failure to stderr.  Where it can hold no token, nobody who did not name it wants that. */
 #include "tpm2.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +24,19 @@ static bool has_store(void)
            is_store("/etc/tpm2_pkcs11", "") || is_store(getenv("HOME"), "/.tpm2_pkcs11");
 }
 
-const char *p11_tpm2_absent(const char *path)
+bool p11_is_tpm2(const char *path)
 {
     const char *name = strrchr(path, '/');
-    bool device;
 
     name = name ? name + 1 : path;
-    if (strncmp(name, "libtpm2_pkcs11.so", strlen("libtpm2_pkcs11.so")) != 0)
+    return !strncmp(name, "libtpm2_pkcs11.so", strlen("libtpm2_pkcs11.so"));
+}
+
+const char *p11_tpm2_absent(const char *path)
+{
+    bool device;
+
+    if (!p11_is_tpm2(path))
         return NULL;
     if (!has_store())
         return "it has no store of tokens that this user can read";
