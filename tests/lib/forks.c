@@ -2,11 +2,9 @@
 /* Opens a P-256 key, keeps its token busy from a second thread, and forks children at that moment, each of which signs
  * and verifies.  Arguments: the key's address, children, signatures of each, runs, "open" or "reference", and perhaps
  * the address of another P-256 key: the second thread keeps that one's token busy, and the children sign with both. */
-#include <hsmux/hsmux.h>
+#include "signer.h"
 
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,8 +16,6 @@
 
 static atomic_bool stop;
 static atomic_uint busy;
-
-static const struct hx_alg ecdsa = { .scheme = HX_ECDSA, .hash = HX_SHA256 };
 
 /* Whatever kind of key: the reference's DER is what the PEM decoder of an application would hand in. */
 static int from_reference(hx *context, hx_key *opened, hx_key **ret)
@@ -42,52 +38,22 @@ static int from_reference(hx *context, hx_key *opened, hx_key **ret)
     return result;
 }
 
-static int sign_once(hx_key *key, unsigned number, EVP_PKEY *public)
-{
-    unsigned char digest[32] = { 0 };
-    struct hx_bytes signature = { NULL, 0 };
-    memcpy(digest, &number, sizeof number);
-    int result = hx_sign(key, &ecdsa, digest, sizeof digest, &signature);
-    if (!result && public) {
-        EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(public, NULL);
-        if (EVP_PKEY_verify_init(ctx) <= 0 ||
-            EVP_PKEY_verify(ctx, signature.data, signature.len, digest, sizeof digest) != 1)
-            result = HX_E_DEVICE;
-        EVP_PKEY_CTX_free(ctx);
-    }
-    if (result)
-        fprintf(stderr, "process %d: %s\n", (int)getpid(), hx_last_error());
-    hx_bytes_free(&signature);
-    return result;
-}
-
 static void *keep_busy(void *key)
 {
     while (!stop) {
-        if (sign_once(key, busy, NULL))
+        if (signer_sign(key, busy, NULL))
             break;
         busy++;
     }
     return NULL;
 }
 
-static EVP_PKEY *public_of(hx_key *key)
-{
-    struct hx_bytes spki = { NULL, 0 };
-    if (hx_key_public(key, &spki))
-        return NULL;
-    const unsigned char *p = spki.data;
-    EVP_PKEY *public = d2i_PUBKEY(NULL, &p, (long)spki.len);
-    hx_bytes_free(&spki);
-    return public;
-}
-
 static void child(hx_key *key, hx_key *other, EVP_PKEY *public, int signatures)
 {
     alarm(30);
     for (int i = 0; i < signatures; i++) {
-        if (sign_once(key, (unsigned)getpid() * 100 + (unsigned)i, public) ||
-            (other && sign_once(other, (unsigned)i, NULL)))
+        if (signer_sign(key, (unsigned)getpid() * 100 + (unsigned)i, public) ||
+            (other && signer_sign(other, (unsigned)i, NULL)))
             _exit(1);
     }
     hx_key_close(key);
@@ -127,7 +93,7 @@ int main(int argc, char **argv)
         key = hx_key_retain(opened);
     else if (from_reference(context, opened, &key))
         return 1;
-    EVP_PKEY *public = public_of(key);
+    EVP_PKEY *public = signer_public(key);
     pthread_t thread;
     pthread_create(&thread, NULL, keep_busy, other ? other : opened);
     int bad = public ? 0 : 1;

@@ -11,6 +11,9 @@ packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppche
 # The programs that must take our keys.
 packages_clients=(haproxy mosquitto mosquitto-clients nginx-light nodejs openvpn postgresql python3 stunnel4)
 
+# A TPM in software, its resource manager, and the PKCS#11 module on it.
+packages_tpm=(swtpm tpm2-tools tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon libtpm2-pkcs11-1 libtpm2-pkcs11-tools)
+
 packages_missing() {
     local package
     for package in "$@"; do
