@@ -41,6 +41,24 @@ bool habit_refuses_point(const CK_MECHANISM *mechanism)
     return getenv("P11_COUNTER_WRAPPED") && (len == 65 || len == 97 || len == 133);
 }
 
+bool habit_ignores_fork(bool initialised)
+{
+    return initialised && getenv("P11_COUNTER_FORKLESS");
+}
+
+void habit_rename_types(CK_ATTRIBUTE *at, CK_ULONG count)
+{
+    CK_KEY_TYPE type, vendors = CKK_VENDOR_DEFINED | 7;
+
+    for (CK_ULONG i = 0; i < count && getenv("P11_COUNTER_VENDOR"); i++) {
+        if (at[i].type != CKA_KEY_TYPE || at[i].ulValueLen != sizeof type || !at[i].pValue)
+            continue;
+        memcpy(&type, at[i].pValue, sizeof type);
+        if (type == CKK_DSA)
+            memcpy(at[i].pValue, &vendors, sizeof vendors);
+    }
+}
+
 void habit_shorten(unsigned char *number, CK_ULONG *len)
 {
     const char *how = getenv("P11_COUNTER_SHORT");

@@ -5,7 +5,9 @@
  *   P11_COUNTER_SHORT    while set, a value and what was decrypted come without their leading zeros;
  *                        "all": without a byte
  *   P11_COUNTER_WIDE     while set, each RSA key says that it has 16384 bits, and what comes out is as long, whatever
- * the room for it */
+ *                        the room for it
+ *   P11_COUNTER_FORKLESS while set, a child's C_Initialize says that its parent's was enough
+ *   P11_COUNTER_VENDOR   while set, DSA keys are of a type of the vendor's own */
 #ifndef P11_HABITS_H
 #define P11_HABITS_H
 
@@ -19,6 +21,8 @@
 int habit_wrong_pins(int change);
 
 bool habit_refuses_point(const CK_MECHANISM *);
+bool habit_ignores_fork(bool initialised);
+void habit_rename_types(CK_ATTRIBUTE *, CK_ULONG count);
 void habit_shorten(unsigned char *number, CK_ULONG *len);
 void habit_widen(CK_ATTRIBUTE *, CK_ULONG count, bool has_room);
 bool habit_overflows(CK_ULONG *len); /* nothing is written */
