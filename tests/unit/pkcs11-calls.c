@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define THREADS 8
+#define THREADS 32
 #define SIGNATURES 50
 #define CHILDREN 4
 #define ROUNDS 10
@@ -204,7 +204,7 @@ static void sign_in_threads(unsigned count)
     assert_int_equal(failures, 0);
 }
 
-static void eight_threads_share_a_key(void **state)
+static void thirty_two_threads_share_a_key(void **state)
 {
     void *token = open_and_login("edge");
 
@@ -387,7 +387,7 @@ int pkcs11_call_tests(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_signature_costs_at_most_20_calls_however_many_keys),
         cmocka_unit_test(a_failing_call_is_named_with_its_token_and_result),
-        cmocka_unit_test(eight_threads_share_a_key),
+        cmocka_unit_test(thirty_two_threads_share_a_key),
         cmocka_unit_test(a_token_without_more_sessions_is_waited_for),
         cmocka_unit_test(a_token_that_gives_no_session_at_all_is_busy),
         cmocka_unit_test(idle_sessions_make_room_for_a_change),
