@@ -132,6 +132,8 @@ static int find_all(struct p11_token *token, const struct hx_object *want, struc
         rv = tell_apart(&session, facts, count);
     if (rv == CKR_OK)
         rv = fill_exponents(&session, facts, count);
+    if (rv == CKR_OK && mine.kind == HX_PRIVATE_KEY)
+        rv = p11_fill_publics(&session, facts, count);
     r = p11_session_done(&session, rv);
     if (r) {
         p11_free_facts(facts, count);
@@ -166,7 +168,7 @@ int p11_list(struct p11_token *token, struct hx_list *list)
     for (size_t i = 0; !r && i < count; i++)
         if (facts[i])
             r = tell(token, facts[i], list);
-    p11_recent_set(token, facts, count);
+    p11_recent_set(token, kind, facts, count);
     return r;
 }
 

@@ -28,12 +28,15 @@ int p11_remove(struct p11_token *, uint32_t kind, const void *ref, size_t ref_le
  * and id.  *ret NULL: none.  For free(). */
 CK_RV p11_find_public(struct p11_session *, const struct p11_facts *private, struct p11_facts **ret);
 
+/* Gives private keys whose public values lie in public-key objects these values, where there are many such keys. */
+CK_RV p11_fill_publics(struct p11_session *, struct p11_facts **, size_t count);
+
 /* Says which object was not there, or was there more than once. */
 int p11_fail_missing(struct p11_token *, const struct p11_ref *);
 int p11_fail_ambiguous(struct p11_token *, const struct p11_ref *, size_t count);
 
-/* What list() found a moment ago. */
-void p11_recent_set(struct p11_token *, struct p11_facts **, size_t count); /* takes them over */
+/* What list() found a moment ago; a listing of private keys outlasts one of other objects.  set() takes them over. */
+void p11_recent_set(struct p11_token *, uint32_t kind, struct p11_facts **, size_t count);
 struct p11_facts *p11_recent_get(struct p11_token *, const struct p11_ref *); /* a copy for free(), or NULL */
 void p11_recent_clear(struct p11_token *);
 

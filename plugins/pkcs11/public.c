@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MANY 4 /* private keys without their public values, for which one search for all costs less than one for each  \
+                */
+
 /* Strangers may share an id: with several public keys of that id the label must fit too. */
 static struct p11_facts *pick(const struct p11_facts *private, struct p11_facts **facts, size_t count)
 {
@@ -51,6 +54,67 @@ CK_RV p11_find_public(struct p11_session *session, const struct p11_facts *priva
             facts[i] = NULL;
     p11_free_facts(facts, count);
     *ret = chosen;
+    return CKR_OK;
+}
+
+static bool may_be_half(const struct p11_facts *private, const struct p11_facts *public)
+{
+    if (private->id_len)
+        return public->id_len == private->id_len &&
+               !memcmp(p11_facts_id(public), p11_facts_id(private), private->id_len);
+    return private->label_len && public->label_len == private->label_len &&
+           !memcmp(public->data, private->data, private->label_len);
+}
+
+/* The public value lies behind all else. */
+static void add_public(struct p11_facts **facts, const struct p11_facts *public)
+{
+    size_t used = sizeof **facts + (*facts)->label_len + 1 + (*facts)->id_len;
+    struct p11_facts *grown = public->public_len ? realloc(*facts, used + public->public_len) : NULL;
+
+    if (!grown) /* then it is searched for when it is needed */
+        return;
+    memcpy(grown->data + grown->label_len + 1 + grown->id_len, p11_facts_public(public), public->public_len);
+    grown->public_len = public->public_len;
+    *facts = grown;
+}
+
+static void add_half(struct p11_facts **private, struct p11_facts **publics, size_t count, struct p11_facts **room)
+{
+    size_t fit = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (publics[i] && may_be_half(*private, publics[i]))
+            room[fit++] = publics[i];
+    if (pick(*private, room, fit))
+        add_public(private, pick(*private, room, fit));
+}
+
+static bool lacks_half(const struct p11_facts *facts)
+{
+    return facts && facts->kind == HX_PRIVATE_KEY && facts->public_len == 0;
+}
+
+CK_RV p11_fill_publics(struct p11_session *session, struct p11_facts **facts, size_t count)
+{
+    struct p11_want want = { .kind = HX_PUBLIC_KEY };
+    struct p11_facts **publics, **room;
+    size_t found, lacking = 0;
+    CK_RV rv;
+
+    for (size_t i = 0; i < count; i++)
+        lacking += lacks_half(facts[i]);
+    if (lacking < MANY)
+        return CKR_OK;
+    rv = p11_find_facts(session, &want, &publics, &found);
+    if (rv != CKR_OK)
+        return rv;
+    room = calloc(found + 1, sizeof(struct p11_facts *));
+    for (size_t i = 0; room && i < count; i++)
+        if (lacks_half(facts[i]))
+            add_half(&facts[i], publics, found, room);
+    free(room);
+    p11_free_facts(publics, found);
     return CKR_OK;
 }
 

@@ -16,8 +16,9 @@ static int64_t now(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-void p11_recent_set(struct p11_token *token, struct p11_facts **facts, size_t count)
+void p11_recent_set(struct p11_token *token, uint32_t kind, struct p11_facts **facts, size_t count)
 {
+    struct p11_recent *place = &token->recent[kind == HX_PRIVATE_KEY ? 0 : 1];
     struct p11_recent fresh = { facts, count, now() + RECENT_MS }, old;
 
     if (count > RECENT_MAX) {
@@ -25,15 +26,16 @@ void p11_recent_set(struct p11_token *token, struct p11_facts **facts, size_t co
         fresh = (struct p11_recent){ 0 };
     }
     pthread_mutex_lock(&token->lock);
-    old = token->recent;
-    token->recent = fresh;
+    old = *place;
+    *place = fresh;
     pthread_mutex_unlock(&token->lock);
     p11_free_facts(old.facts, old.count);
 }
 
 void p11_recent_clear(struct p11_token *token)
 {
-    p11_recent_set(token, NULL, 0);
+    p11_recent_set(token, HX_PRIVATE_KEY, NULL, 0);
+    p11_recent_set(token, 0, NULL, 0);
 }
 
 /* Where namesakes were listed, the hash decides, and each of them has one. */
@@ -42,20 +44,27 @@ static bool is_meant(const struct p11_ref *ref, const struct p11_facts *facts)
     return p11_ref_fits(ref, facts) && ref->has_hash == facts->has_hash && (!ref->has_hash || ref->hash == facts->hash);
 }
 
-struct p11_facts *p11_recent_get(struct p11_token *token, const struct p11_ref *ref)
+static struct p11_facts *copy_of_meant(const struct p11_recent *recent, const struct p11_ref *ref)
 {
-    struct p11_facts *found = NULL;
+    const struct p11_facts *found = NULL;
     size_t fit = 0;
 
+    for (size_t i = 0; i < recent->count && now() < recent->until; i++)
+        if (recent->facts[i] && is_meant(ref, recent->facts[i])) {
+            found = recent->facts[i];
+            fit++;
+        }
+    return fit == 1 ? p11_facts_copy(found) : NULL;
+}
+
+struct p11_facts *p11_recent_get(struct p11_token *token, const struct p11_ref *ref)
+{
+    struct p11_facts *found;
+
     pthread_mutex_lock(&token->lock);
-    if (token->recent.count && now() < token->recent.until) {
-        for (size_t i = 0; i < token->recent.count; i++)
-            if (token->recent.facts[i] && is_meant(ref, token->recent.facts[i])) {
-                found = token->recent.facts[i];
-                fit++;
-            }
-        found = fit == 1 ? p11_facts_copy(found) : NULL;
-    }
+    found = copy_of_meant(&token->recent[0], ref);
+    if (!found)
+        found = copy_of_meant(&token->recent[1], ref);
     pthread_mutex_unlock(&token->lock);
     return found;
 }

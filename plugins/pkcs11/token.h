@@ -33,7 +33,7 @@ struct p11_token {
     size_t idle_count, idle_room;
     size_t open, limit; /* limit 0: none known */
     bool logged_in;
-    struct p11_recent recent;
+    struct p11_recent recent[2]; /* private keys, and whatever else was listed */
 };
 
 /* Copies a field of CK_TOKEN_INFO without its padding; ret has room for one byte more than it. */

@@ -75,7 +75,8 @@ static CK_RV generate(CK_SESSION_HANDLE session, const char *what)
     int len = snprintf(label, sizeof label, "%s-%u", what, count++);
     CK_ATTRIBUTE public[] = { { CKA_EC_PARAMS, p256, sizeof p256 },
                               { CKA_TOKEN, &yes, 1 },
-                              { CKA_LABEL, label, (CK_ULONG)len } };
+                              { CKA_LABEL, label, (CK_ULONG)len },
+                              { CKA_ID, label, (CK_ULONG)len } };
     CK_ATTRIBUTE private[] = { { CKA_TOKEN, &yes, 1 },
                                { CKA_PRIVATE, &yes, 1 },
                                { CKA_SIGN, &yes, 1 },
@@ -83,7 +84,7 @@ static CK_RV generate(CK_SESSION_HANDLE session, const char *what)
                                { CKA_ID, label, (CK_ULONG)len } };
     CK_OBJECT_HANDLE object, other;
 
-    return fn->C_GenerateKeyPair(session, &mechanism, public, 3, private, 5, &object, &other);
+    return fn->C_GenerateKeyPair(session, &mechanism, public, 4, private, 5, &object, &other);
 }
 
 int main(int argc, char **argv)
