@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MANY 4 /* private keys without their public values, for which one search for all costs less than one for each  \
-                */
+/* So many private keys without their public values are searched for all at once. */
+#define MANY 4
 
 /* Strangers may share an id: with several public keys of that id the label must fit too. */
 static struct p11_facts *pick(const struct p11_facts *private, struct p11_facts **facts, size_t count)
