@@ -8,6 +8,24 @@
 
 #include <stdlib.h>
 
+/* One at a time: tpm2-pkcs11 gives two threads the same session. */
+static CK_RV open_session(struct p11_token *token, CK_FLAGS flags, CK_SESSION_HANDLE *ret)
+{
+    CK_RV rv;
+
+    pthread_mutex_lock(&token->opening);
+    rv = token->fn->C_OpenSession(token->slot, flags, NULL, NULL, ret);
+    pthread_mutex_unlock(&token->opening);
+    return rv;
+}
+
+static void close_session(struct p11_token *token, CK_SESSION_HANDLE handle)
+{
+    pthread_mutex_lock(&token->opening);
+    token->fn->C_CloseSession(handle);
+    pthread_mutex_unlock(&token->opening);
+}
+
 /* 1: taken from the idle ones; 0: the caller may open one more.  Waits while neither is possible: somebody holds a
  * session then, and gives it back. */
 static int reserve(struct p11_token *token, CK_SESSION_HANDLE *ret)
@@ -55,7 +73,7 @@ int p11_session_take(struct p11_token *token, struct p11_session *ret)
 
     p11_gate_enter();
     while (!reserve(token, &handle)) {
-        rv = token->fn->C_OpenSession(token->slot, CKF_SERIAL_SESSION, NULL, NULL, &handle);
+        rv = open_session(token, CKF_SERIAL_SESSION, &handle);
         if (rv == CKR_OK)
             break;
         if (rv == CKR_SESSION_COUNT && learn_limit(token))
@@ -88,7 +106,7 @@ static void drop(struct p11_session *session, CK_RV rv)
     if (p11_sessions_are_gone(rv))
         p11_sessions_forget(token);
     else
-        session->fn->C_CloseSession(session->handle);
+        close_session(token, session->handle);
     if (rv == CKR_USER_NOT_LOGGED_IN) {
         pthread_mutex_lock(&token->lock);
         token->logged_in = false;
@@ -132,7 +150,7 @@ static bool close_spare(struct p11_token *token)
     pthread_mutex_unlock(&token->lock);
     if (!found)
         return false;
-    token->fn->C_CloseSession(handle);
+    close_session(token, handle);
     forget_one(token);
     return true;
 }
@@ -144,9 +162,9 @@ int p11_session_take_rw(struct p11_token *token, struct p11_session *ret)
     CK_RV rv;
 
     p11_gate_enter();
-    rv = token->fn->C_OpenSession(token->slot, flags, NULL, NULL, &handle);
+    rv = open_session(token, flags, &handle);
     if (rv == CKR_SESSION_COUNT && close_spare(token))
-        rv = token->fn->C_OpenSession(token->slot, flags, NULL, NULL, &handle);
+        rv = open_session(token, flags, &handle);
     if (rv != CKR_OK) {
         p11_gate_leave();
         return p11_fail(token->host, token->label, "C_OpenSession", rv);
@@ -169,7 +187,7 @@ void p11_sessions_close(struct p11_token *token)
 {
     p11_gate_enter();
     while (token->idle_count > 0)
-        token->fn->C_CloseSession(token->idle[--token->idle_count]);
+        close_session(token, token->idle[--token->idle_count]);
     p11_gate_leave();
     free(token->idle);
     token->idle = NULL;

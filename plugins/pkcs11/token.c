@@ -249,6 +249,7 @@ static struct p11_token *make(const struct hx_host *host, const struct p11_slot 
     atomic_fetch_add(&slot->module->tokens, 1);
     if (slot->info.ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION)
         token->limit = slot->info.ulMaxSessionCount; /* CK_EFFECTIVELY_INFINITE is 0 */
+    pthread_mutex_init(&token->opening, NULL);
     pthread_mutex_init(&token->lock, NULL);
     pthread_cond_init(&token->room, NULL);
     return token;
@@ -315,6 +316,7 @@ void p11_token_close(struct p11_token *token)
     atomic_fetch_sub(&token->module->tokens, 1);
     pthread_cond_destroy(&token->room);
     pthread_mutex_destroy(&token->lock);
+    pthread_mutex_destroy(&token->opening);
     free(token);
 }
 

@@ -27,6 +27,7 @@ struct p11_token {
     unsigned generation;
     atomic_bool wraps_points; /* ECDH: the module wants the peer's point in an OCTET STRING */
 
+    pthread_mutex_t opening; /* held while a session is opened or closed */
     pthread_mutex_t lock; /* of all below; held for list operations only, never during a call into the module */
     pthread_cond_t room; /* a session came back, or may be opened */
     CK_SESSION_HANDLE *idle;
