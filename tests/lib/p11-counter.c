@@ -106,19 +106,6 @@ static bool pass(const char *function, CK_RV *ret)
     return false;
 }
 
-static atomic_bool initialised;
-
-CK_RV C_Initialize(void *args)
-{
-    CK_RV rv;
-
-    if (!pass("C_Initialize", &rv))
-        return rv;
-    rv = habit_ignores_fork(initialised) ? CKR_CRYPTOKI_ALREADY_INITIALIZED : real->C_Initialize(args);
-    initialised = initialised || rv == CKR_OK;
-    return rv;
-}
-
 CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG len)
 {
     CK_RV rv;
@@ -248,6 +235,7 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_
     }
 
 /* clang-format off */
+FORWARD(C_Initialize, (void *init_args), (init_args))
 FORWARD(C_Finalize, (void *reserved), (reserved))
 FORWARD(C_GetInfo, (CK_INFO *info), (info))
 FORWARD(C_GetSlotList, (CK_BYTE token_present, CK_SLOT_ID *slot_list, CK_ULONG *count),

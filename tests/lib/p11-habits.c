@@ -3,6 +3,7 @@
 #include "p11-habits.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,11 @@ bool habit_refuses_point(const CK_MECHANISM *mechanism)
     return getenv("P11_COUNTER_WRAPPED") && (len == 65 || len == 97 || len == 133);
 }
 
-bool habit_ignores_fork(bool initialised)
+bool habit_ignores_fork(void)
 {
-    return initialised && getenv("P11_COUNTER_FORKLESS");
+    static atomic_bool called;
+
+    return atomic_exchange(&called, true) && getenv("P11_COUNTER_FORKLESS");
 }
 
 void habit_rename_types(CK_ATTRIBUTE *at, CK_ULONG count)

@@ -21,7 +21,7 @@
 int habit_wrong_pins(int change);
 
 bool habit_refuses_point(const CK_MECHANISM *);
-bool habit_ignores_fork(bool initialised);
+bool habit_ignores_fork(void);
 void habit_rename_types(CK_ATTRIBUTE *, CK_ULONG count);
 void habit_shorten(unsigned char *number, CK_ULONG *len);
 void habit_widen(CK_ATTRIBUTE *, CK_ULONG count, bool has_room);
