@@ -18,12 +18,21 @@ struct operation {
     size_t in_len;
     unsigned opening;
     bool reached; /* the token has the key, and was asked */
+    bool wants_pin; /* it was not asked yet: the key wants the PIN for each operation */
     struct sink out;
 };
 
 static size_t width_of(const struct hx_key *key)
 {
     return key_width(key->object.info.type, key->object.info.bits);
+}
+
+static int operate(struct operation *operation, void *object)
+{
+    operation->opening = kinds_opening(&operation->key->kinds);
+    operation->reached = true;
+    bytes_reset(&operation->out.bytes);
+    return operation->op(object, operation->alg, operation->in, operation->in_len, &operation->out.api);
 }
 
 static int step(struct token *token, void *arg)
@@ -34,10 +43,24 @@ static int step(struct token *token, void *arg)
 
     if (result)
         return result;
-    operation->opening = kinds_opening(&operation->key->kinds);
-    operation->reached = true;
-    bytes_reset(&operation->out.bytes);
-    return operation->op(object, operation->alg, operation->in, operation->in_len, &operation->out.api);
+    operation->wants_pin = atomic_load(&operation->key->always_auth);
+    return operation->wants_pin ? HX_OK : operate(operation, object);
+}
+
+static int step_with_pin(struct token *token, void *arg, const void *pin, size_t len)
+{
+    const struct hx_plugin *table = token_table(token);
+    struct operation *operation = arg;
+    void *object;
+    int result = key_object_now(token, operation->key, &object);
+
+    if (result)
+        return result;
+    if (!table->authorise)
+        return hx_error(HX_E_UNSUPPORTED, "the key wants its PIN each time, which plugin '%s' cannot give",
+                        table->name);
+    result = table->authorise(object, pin, len);
+    return result ? result : operate(operation, object);
 }
 
 /* No plugin's word is taken for how long its result is: callers have room for that much, and rely on no less. */
@@ -66,6 +89,8 @@ static int run(struct operation *operation, struct hx_bytes *ret)
                         token_table(operation->token)->name, operation->what);
     sink_init(&operation->out);
     result = token_call(key->hx, operation->token, step, operation, 0);
+    if (!result && operation->wants_pin)
+        result = token_authorised(key->hx, operation->token, step_with_pin, operation);
     /* Some tokens cut a number's leading zeroes; a plaintext is no number. */
     if (!result && key->object.info.type == HX_RSA && operation->alg->scheme != HX_RSA_OAEP && width)
         result = number_widen(&operation->out.bytes, width);
@@ -74,7 +99,7 @@ static int run(struct operation *operation, struct hx_bytes *ret)
     if (result) {
         sink_free(&operation->out);
         hx_error_in(result, "token '%s': %s", name, operation->what);
-        return operation->reached ? result : log_unreachable(result);
+        return operation->reached && result != HX_E_PIN ? result : log_unreachable(result);
     }
     bytes_move(ret, &operation->out.bytes);
     return HX_OK;

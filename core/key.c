@@ -158,6 +158,7 @@ static int load(struct token *token, void *arg, void **ret_object)
             hx_bytes_free(&key->ref); /* the right key may be back one day: its address will tell, and its public key */
         return result;
     }
+    atomic_store(&key->always_auth, info.info.flags & HX_ALWAYS_AUTH);
     if (!key->object.info.kind) {
         key->object = info;
         info = (struct object){ 0 };

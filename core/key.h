@@ -17,6 +17,7 @@ struct hx_key {
     struct hx_bytes ref; /* under the token's load_mutex */
     _Atomic(struct loaded *) loaded;
     struct kinds kinds;
+    atomic_bool always_auth; /* the key that is loaded wants the PIN for each operation */
 };
 
 /* The key that object_find() or a list gave. */

@@ -60,6 +60,11 @@ int login_prepare(void)
     return page ? HX_OK : hx_error(HX_E_NO_MEMORY, "out of memory: no shared page");
 }
 
+void login_ahead(void)
+{
+    refused_ahead();
+}
+
 static int tag_of(const char *serial, const void *pin, size_t len, uint64_t *ret)
 {
     AUTO_BYTES struct hx_bytes text = { 0 };
@@ -111,9 +116,10 @@ static void nap(long ms)
     nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
 }
 
-static int refused_before(void)
+static int refused_before(size_t len)
 {
-    return hx_error(HX_E_PIN, "this PIN was refused before and is not sent again");
+    return len ? hx_error(HX_E_PIN, "this PIN was refused before and is not sent again")
+               : hx_error(HX_E_PIN, "its pinpad was asked before, in vain, and is not asked again");
 }
 
 static int still_busy(void)
@@ -130,10 +136,10 @@ static int claim(struct row *row, const char *serial, const void *pin, size_t le
 
         switch (state) {
         case REFUSED:
-            return refused_before();
+            return refused_before(len);
         case REFUSED_AND_KEPT: /* a person may have struck it out of the file */
             if (refused_has(serial, pin, len, &kept) || !kept)
-                return refused_before();
+                return refused_before(len);
             if (take(row, state))
                 return HX_OK;
             break;
@@ -162,28 +168,37 @@ static bool keep(const char *serial, const void *pin, size_t len)
 
     if (!kept)
         hx_log(LOG_WARNING,
-               "a PIN was refused and no directory is writable to remember it in (set STATE_DIRECTORY): correct "
-               "it before this program starts again");
+               "the token with serial '%s' refused a PIN, and no directory is writable to remember it in (set "
+               "STATE_DIRECTORY): each "
+               "start of this program sends it once more, until it is corrected or the token is locked",
+               serial);
     return kept;
+}
+
+/* A pinpad that nobody answered is as good as one that was answered wrongly: a program that starts again and again
+ * would ask for ever. */
+static bool is_refused(int result, size_t len)
+{
+    return result == HX_E_PIN || (!len && result == HX_E_DEVICE);
 }
 
 /* The row is ours: asks the file, which other processes write too, and tries. */
 static int try_once(struct row *row, const char *serial, const void *pin, size_t len, login_try *try, void *arg)
 {
-    CLEANUP(refused_unlock) int lock = refused_lock(serial);
+    AUTO_STATEFILE struct statefile lock = { .fd = -1 };
     bool kept;
     int result;
 
-    if (lock == REFUSED_BUSY) { /* it may be the same PIN, and wrong */
+    if (!refused_lock(serial, &lock)) { /* it may be the same PIN, and wrong */
         settle(row, UNKNOWN);
         return still_busy();
     }
     if (refused_has(serial, pin, len, &kept)) {
         settle(row, REFUSED_AND_KEPT);
-        return refused_before();
+        return refused_before(len);
     }
     result = try(arg);
-    if (result == HX_E_PIN)
+    if (is_refused(result, len))
         settle(row, keep(serial, pin, len) ? REFUSED_AND_KEPT : REFUSED);
     else
         settle(row, result ? UNKNOWN : GOOD);

@@ -8,8 +8,12 @@
 /* Makes the shared page; before any fork, so before any token. */
 int login_prepare(void);
 
+/* Root opens the memory while it can, for children that lose their rights. */
+void login_ahead(void);
+
 /* Sends the PIN by try(arg) unless it was refused before; serial names the token.  One attempt at a time for each PIN
- * among all forked processes.  HX_E_PIN: refused, now or earlier; the reason says which. */
+ * among all forked processes.  HX_E_PIN: refused, now or earlier; the reason says which.  No PIN (len 0): the token's
+ * pinpad, which is asked again only if it was answered well: nobody may be there. */
 typedef int login_try(void *arg);
 int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg);
 

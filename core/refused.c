@@ -1,243 +1,137 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file of refused PINs: "refused" in the state directory, mode 0600.  One line for the salt, then a line for each:
- * a hash of the serial number, and a slow salted hash of serial number and PIN. */
+/*
+ * The file of refused PINs: a head with the salt, then a ring of records, each with a hash of the serial number, and a
+ * slow salted hash of serial number and PIN.  A record has a check of its own, and is written in place by one write, so
+ * that a crash costs that record at most; the newest takes the place of the oldest.  A process that may not open
+ * the file any more can do all this with a descriptor that it inherited.
+ */
 #include "refused.h"
 
 #include "bytes.h"
 #include "encode.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <time.h>
 
-#define LINES_MAX 64
-#define HASH_HEX 64 /* SHA-256 in hex */
+#define RECORDS 64
+#define HASH 32 /* SHA-256 */
 #define ROUNDS 20000 /* about 5 ms: a PIN has few digits, and whoever reads this file should not get it for free */
-
-struct list {
-    char salt[HASH_HEX + 1];
-    size_t count;
-    struct {
-        char serial[HASH_HEX + 1], pin[HASH_HEX + 1];
-    } line[LINES_MAX];
-};
-
-#define WRITE_MS 2000 /* for somebody else's writing of a few lines */
+#define HEAD UINT64_C(0x48585245465553) /* the head's number */
+#define WRITE_MS 2000 /* for somebody else's writing of a record */
 #define TRY_MS 10000 /* for somebody else's login */
 
-/* Tries again and again, since a lock that waits could wait for ever for somebody who stopped. */
-static bool locked(int fd, int (*lock)(int fd, long what), long what, int ms)
+/* 128 bytes: none lies across two sectors of a disk. */
+struct record {
+    uint64_t number; /* the greater, the newer; 0: none */
+    unsigned char token[HASH]; /* of the head: the salt */
+    unsigned char pin[HASH];
+    unsigned char check[HASH];
+    unsigned char spare[24];
+};
+
+struct list {
+    struct record at[1 + RECORDS]; /* the head is the first */
+};
+
+static bool check_of(const struct list *list, const struct record *record, unsigned char *ret)
 {
-    for (int waited = 0; lock(fd, what); waited += 5) {
-        if (waited >= ms || (errno != EWOULDBLOCK && errno != EACCES && errno != EINTR))
-            return false;
-        nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
-    }
+    unsigned char text[HASH + sizeof record->number + 2 * HASH];
+    size_t at = 0;
+
+    memcpy(text, list->at[0].token, HASH);
+    at += HASH;
+    memcpy(text + at, &record->number, sizeof record->number);
+    at += sizeof record->number;
+    memcpy(text + at, record->token, HASH);
+    memcpy(text + at + HASH, record->pin, HASH);
+    return EVP_Q_digest(encode_libctx(), "SHA256", NULL, text, sizeof text, ret, NULL) == 1;
+}
+
+static bool is_whole(const struct list *list, const struct record *record)
+{
+    unsigned char check[HASH];
+
+    return check_of(list, record, check) && !memcmp(check, record->check, HASH);
+}
+
+/* What is not whole counts as not there. */
+static bool read_list(const struct statefile *file, struct list *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    if (pread(file->fd, ret, sizeof *ret, 0) < (ssize_t)sizeof ret->at[0] || ret->at[0].number != HEAD ||
+        !is_whole(ret, &ret->at[0]))
+        return false;
+    for (size_t i = 1; i <= RECORDS; i++)
+        if (ret->at[i].number && !is_whole(ret, &ret->at[i]))
+            ret->at[i].number = 0;
     return true;
 }
 
-static int lock_file(int fd, long what)
+static bool write_record(const struct statefile *file, const struct list *list, size_t which)
 {
-    return flock(fd, (int)what | LOCK_NB);
+    const size_t size = sizeof list->at[0];
+
+    return pwrite(file->fd, (const char *)list + which * size, size, (off_t)(which * size)) == (ssize_t)size &&
+           !fdatasync(file->fd);
 }
 
-/* One byte of the file for each token; it is this open file's, not the process's: threads exclude each other too. */
-static int lock_byte(int fd, long what)
+/* What was opened ahead has its head: without one, it is no file of ours. */
+static bool make_list(const struct statefile *file, struct list *ret)
 {
-    struct flock byte = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = what, .l_len = 1 };
-
-    return fcntl(fd, F_OFD_SETLK, &byte);
+    memset(ret, 0, sizeof *ret);
+    ret->at[0].number = HEAD;
+    return !file->ahead && RAND_bytes_ex(encode_libctx(), ret->at[0].token, HASH, 0) == 1 &&
+           check_of(ret, &ret->at[0], ret->at[0].check) && !ftruncate(file->fd, 0) && write_record(file, ret, 0);
 }
 
-/* Unlocks before it closes: a worker that was forked meanwhile has the same open file, and would keep the lock. */
-static void unlock_directory(const int *fd)
+static bool open_to_write(struct statefile *ret_file, struct list *ret)
 {
-    if (*fd < 0)
-        return;
-    flock(*fd, LOCK_UN);
-    close(*fd);
+    return statefile_open(true, ret_file) && statefile_lock(ret_file, STATEFILE_CONTENT, WRITE_MS) &&
+           (read_list(ret_file, ret) || make_list(ret_file, ret));
 }
 
-#define AUTO_DIRECTORY CLEANUP(unlock_directory)
-
-/* $STATE_DIRECTORY, which systemd sets for a service (several are separated by colons); else the system's for root, and
- * $XDG_STATE_HOME/hsmux, or ~/.local/state/hsmux, for others. */
-static int directory_path(struct hx_bytes *ret)
+void refused_ahead(void)
 {
-    const char *state = secure_getenv("STATE_DIRECTORY");
-    const char *xdg = secure_getenv("XDG_STATE_HOME"), *home = secure_getenv("HOME");
+    AUTO_STATEFILE struct statefile file = { .fd = -1 };
+    struct list list;
 
-    if (state && *state)
-        return bytes_append(ret, state, strcspn(state, ":"));
-    if (!geteuid())
-        return bytes_text(ret, HSMUX_STATEDIR);
-    if (xdg && *xdg == '/')
-        return bytes_printf(ret, "%s/hsmux", xdg);
-    return home && *home == '/' ? bytes_printf(ret, "%s/.local/state/hsmux", home) : HX_E_NOT_FOUND;
+    if (!geteuid() && !statefile_is_kept() && open_to_write(&file, &list))
+        statefile_keep(&file);
 }
 
-static bool make_directory(char *path)
+bool refused_lock(const char *serial, struct statefile *ret)
 {
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0755); /* what is missing above it; the last one decides */
-        *slash = '/';
-    }
-    return !mkdir(path, 0700) || errno == EEXIST;
+    unsigned char hash[HASH];
+
+    if (!statefile_open(true, ret) ||
+        EVP_Q_digest(encode_libctx(), "SHA256", NULL, serial, strlen(serial), hash, NULL) != 1)
+        return true;
+    return statefile_lock(ret, (long)sizeof(struct list) + (hash[0] << 8 | hash[1]), TRY_MS) ||
+           (errno != EAGAIN && errno != EACCES && errno != EINTR); /* a file system without locks */
 }
 
-/* The directory, open; locked, for reading or for writing. */
-static int open_directory(bool write)
-{
-    AUTO_BYTES struct hx_bytes path = { 0 };
-    int fd;
-
-    if (directory_path(&path) || (write && !make_directory((char *)path.data)))
-        return -1;
-    fd = open((char *)path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && !locked(fd, lock_file, write ? LOCK_EX : LOCK_SH, WRITE_MS)) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* A new file.  What root makes in the directory of a service is the service's, which must be able to read it. */
-static int create(int directory, const char *name)
-{
-    int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-
-    if (fd >= 0 && !geteuid() && !fstat(directory, &st) && st.st_uid)
-        (void)!fchown(fd, st.st_uid, st.st_gid);
-    return fd;
-}
-
-int refused_lock(const char *serial)
-{
-    AUTO_DIRECTORY int directory = open_directory(true);
-    unsigned char hash[HASH_HEX / 2];
-    int fd;
-
-    if (directory < 0 || EVP_Q_digest(encode_libctx(), "SHA256", NULL, serial, strlen(serial), hash, NULL) != 1)
-        return -1;
-    fd = create(directory, "refused.lock");
-    if (fd < 0)
-        fd = openat(directory, "refused.lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    flock(directory, LOCK_UN); /* the others go on with the file itself */
-    if (fd >= 0 && !locked(fd, lock_byte, hash[0] << 8 | hash[1], TRY_MS)) {
-        close(fd);
-        return REFUSED_BUSY;
-    }
-    return fd;
-}
-
-void refused_unlock(const int *fd)
-{
-    struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-
-    if (*fd < 0)
-        return;
-    fcntl(*fd, F_OFD_SETLK, &all);
-    close(*fd);
-}
-
-static bool is_hash(const char *text)
-{
-    return strlen(text) == HASH_HEX && strspn(text, "0123456789ABCDEF") == HASH_HEX;
-}
-
-/* Ours, root's or the directory's owner's: root and a service may share that service's directory. */
-static bool may_own(int directory, const struct stat *st)
-{
-    struct stat around;
-
-    return st->st_uid == geteuid() || !st->st_uid || (!fstat(directory, &around) && st->st_uid == around.st_uid);
-}
-
-/* A file of another owner or mode, or with other text, counts as no file: it may be anybody's. */
-static bool read_list(int directory, struct list *ret)
-{
-    AUTO_FCLOSE FILE *file = NULL;
-    int fd = openat(directory, "refused", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    struct stat st;
-
-    if (fd < 0)
-        return false;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !may_own(directory, &st) || st.st_mode & 077 ||
-        !(file = fdopen(fd, "r"))) {
-        close(fd);
-        return false;
-    }
-    if (fscanf(file, "%64s", ret->salt) != 1 || !is_hash(ret->salt))
-        return false;
-    for (ret->count = 0; ret->count < LINES_MAX; ret->count++)
-        if (fscanf(file, "%64s %64s", ret->line[ret->count].serial, ret->line[ret->count].pin) != 2 ||
-            !is_hash(ret->line[ret->count].serial) || !is_hash(ret->line[ret->count].pin))
-            break;
-    return true;
-}
-
-static bool write_list(int directory, const struct list *list)
-{
-    FILE *file;
-    bool good;
-    int fd;
-
-    unlinkat(directory, ".refused.new", 0); /* what a crash left behind, or somebody else put there */
-    fd = create(directory, ".refused.new");
-    file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!file) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    fprintf(file, "%s\n", list->salt);
-    for (size_t i = 0; i < list->count; i++)
-        fprintf(file, "%s %s\n", list->line[i].serial, list->line[i].pin);
-    good = !fflush(file) && !fsync(fd) && !ferror(file);
-    good = !fclose(file) && good;
-    if (!good || renameat(directory, ".refused.new", directory, "refused")) {
-        unlinkat(directory, ".refused.new", 0);
-        return false;
-    }
-    fsync(directory);
-    return true;
-}
-
-static bool to_text(const unsigned char *hash, char *ret)
-{
-    for (size_t i = 0; i < HASH_HEX / 2; i++)
-        snprintf(ret + 2 * i, 3, "%02X", hash[i]);
-    return true;
-}
-
-static bool hash_serial(const struct list *list, const char *serial, char *ret)
+static bool hash_serial(const struct list *list, const char *serial, unsigned char *ret)
 {
     AUTO_BYTES struct hx_bytes text = { 0 };
-    unsigned char hash[HASH_HEX / 2];
 
-    return !bytes_printf(&text, "%s %s", list->salt, serial) &&
-           EVP_Q_digest(encode_libctx(), "SHA256", NULL, text.data, text.len, hash, NULL) == 1 && to_text(hash, ret);
+    return !bytes_append(&text, list->at[0].token, HASH) && !bytes_text(&text, serial) &&
+           EVP_Q_digest(encode_libctx(), "SHA256", NULL, text.data, text.len, ret, NULL) == 1;
 }
 
 /* PBKDF2 (RFC 8018 §5.2) by EVP_KDF: PKCS5_PBKDF2_HMAC() fetches from the default library context. */
-static bool hash_pin(const struct list *list, const char *serial, const void *pin, size_t len, char *ret)
+static bool hash_pin(const struct list *list, const char *serial, const void *pin, size_t len, unsigned char *ret)
 {
     AUTO_BYTES struct hx_bytes salt = { 0 };
     AUTO_BYTES struct hx_bytes secret = { 0 };
-    unsigned char hash[HASH_HEX / 2];
     unsigned rounds = ROUNDS;
     EVP_KDF *kdf = EVP_KDF_fetch(encode_libctx(), "PBKDF2", NULL);
     EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
     char digest[] = "SHA256";
-    bool good = ctx && !bytes_printf(&salt, "%s %s", list->salt, serial) && !bytes_append(&secret, pin, len);
+    bool good = ctx && !bytes_append(&salt, list->at[0].token, HASH) && !bytes_text(&salt, serial) &&
+                !bytes_append(&secret, pin, len);
 
     if (good) {
         OSSL_PARAM params[] = {
@@ -248,76 +142,72 @@ static bool hash_pin(const struct list *list, const char *serial, const void *pi
             OSSL_PARAM_construct_end(),
         };
 
-        good = EVP_KDF_derive(ctx, hash, sizeof hash, params) == 1;
+        good = EVP_KDF_derive(ctx, ret, HASH, params) == 1;
     }
     EVP_KDF_CTX_free(ctx);
     EVP_KDF_free(kdf);
-    return good && to_text(hash, ret);
+    return good;
 }
 
-/* The slow hash is reckoned only for a token that has a line. */
-static bool find_line(const struct list *list, const char *serial, const void *pin, size_t len, size_t *ret)
+/* Which record it is; 0: none.  The slow hash is reckoned only for a token that has a record. */
+static size_t find(const struct list *list, const char *serial, const void *pin, size_t len)
 {
-    char token[HASH_HEX + 1], hash[HASH_HEX + 1];
+    unsigned char token[HASH], hash[HASH];
     bool hashed = false;
 
     if (!hash_serial(list, serial, token))
-        return false;
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->line[i].serial, token))
+        return 0;
+    for (size_t i = 1; i <= RECORDS; i++) {
+        if (!list->at[i].number || memcmp(list->at[i].token, token, HASH))
             continue;
         if (!hashed && !(hashed = hash_pin(list, serial, pin, len, hash)))
-            return false;
-        if (!strcmp(list->line[i].pin, hash)) {
-            *ret = i;
-            return true;
-        }
+            return 0;
+        if (!memcmp(list->at[i].pin, hash, HASH))
+            return i;
     }
-    return false;
+    return 0;
 }
 
 bool refused_has(const char *serial, const void *pin, size_t len, bool *ret_kept)
 {
-    AUTO_DIRECTORY int directory = open_directory(false);
+    AUTO_STATEFILE struct statefile file = { .fd = -1 };
     struct list list;
-    size_t at;
 
-    *ret_kept = directory >= 0 && read_list(directory, &list);
-    return *ret_kept && find_line(&list, serial, pin, len, &at);
-}
-
-static bool new_salt(struct list *list)
-{
-    unsigned char salt[HASH_HEX / 2];
-
-    list->count = 0;
-    return RAND_bytes_ex(encode_libctx(), salt, sizeof salt, 0) == 1 && to_text(salt, list->salt);
+    *ret_kept =
+        statefile_open(false, &file) && statefile_lock(&file, STATEFILE_CONTENT, WRITE_MS) && read_list(&file, &list);
+    return *ret_kept && find(&list, serial, pin, len);
 }
 
 bool refused_add(const char *serial, const void *pin, size_t len)
 {
-    AUTO_DIRECTORY int directory = open_directory(true);
+    AUTO_STATEFILE struct statefile file = { .fd = -1 };
     struct list list;
+    struct record *record;
+    uint64_t last = 0;
+    size_t place = 1;
 
-    if (directory < 0 || (!read_list(directory, &list) && !new_salt(&list)))
+    if (!open_to_write(&file, &list))
         return false;
-    if (list.count == LINES_MAX) /* the oldest goes */
-        memmove(list.line, list.line + 1, --list.count * sizeof *list.line);
-    if (!hash_serial(&list, serial, list.line[list.count].serial) ||
-        !hash_pin(&list, serial, pin, len, list.line[list.count].pin))
-        return false;
-    list.count++;
-    return write_list(directory, &list);
+    for (size_t i = 1; i <= RECORDS; i++) {
+        last = list.at[i].number > last ? list.at[i].number : last;
+        place = list.at[i].number < list.at[place].number ? i : place;
+    }
+    record = &list.at[place];
+    record->number = last + 1;
+    return hash_serial(&list, serial, record->token) && hash_pin(&list, serial, pin, len, record->pin) &&
+           check_of(&list, record, record->check) && write_record(&file, &list, place);
 }
 
 void refused_forget(const char *serial, const void *pin, size_t len)
 {
-    AUTO_DIRECTORY int directory = open_directory(true);
+    AUTO_STATEFILE struct statefile file = { .fd = -1 };
     struct list list;
-    size_t at;
+    size_t place;
 
-    if (directory < 0 || !read_list(directory, &list) || !find_line(&list, serial, pin, len, &at))
+    if (!statefile_open(true, &file) || !statefile_lock(&file, STATEFILE_CONTENT, WRITE_MS) || !read_list(&file, &list))
         return;
-    memmove(&list.line[at], &list.line[at + 1], (--list.count - at) * sizeof *list.line);
-    write_list(directory, &list);
+    while ((place = find(&list, serial, pin, len))) {
+        memset(&list.at[place], 0, sizeof list.at[place]);
+        write_record(&file, &list, place);
+    }
 }

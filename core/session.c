@@ -17,6 +17,8 @@ struct login {
     bool lost; /* the token was lost with our PIN: nobody knows whether it counted as a try */
     struct token *token;
     struct token_list facts;
+    token_pin_step *step; /* an operation that wants the PIN for itself, and its argument */
+    void *arg;
 };
 
 void token_lend_pin(struct token *token, const void *pin, size_t len)
@@ -55,8 +57,12 @@ void token_prefetch(struct hx *ctx, struct token *token)
     host_preload(token->host);
     if (value && value->credential && !strncmp(value->credential, "hsm:", 4))
         return; /* it would open a device */
-    if (fetch_pin(ctx, token, &pin))
-        hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
+    if (!fetch_pin(ctx, token, &pin)) {
+        if (pin.len)
+            login_ahead();
+        return;
+    }
+    hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
 }
 
 static int send(void *arg)
@@ -71,6 +77,11 @@ static const char *serial_of(const struct login *login)
     if (login->facts.count && login->facts.token[0].serial && *login->facts.token[0].serial)
         return login->facts.token[0].serial;
     return token_name(login->token);
+}
+
+static const void *pin_of(const struct login *login)
+{
+    return login->pin ? login->pin : ""; /* the memory knows a pinpad as an empty PIN */
 }
 
 static int may_send(struct login *login)
@@ -103,8 +114,7 @@ static int log_in(struct token *token, struct login *login)
     token_list_free(&login->facts);
     if ((result = token_describe(token, &login->facts)) || (!login->person && (result = may_send(login))))
         return result;
-    result =
-        login->person || !login->pin ? send(login) : login_once(serial_of(login), login->pin, login->len, send, login);
+    result = login->person ? send(login) : login_once(serial_of(login), pin_of(login), login->len, send, login);
     login->lost = result == HX_E_LOST;
     if (login->person && login->pin && result == HX_E_PIN)
         login_refused(serial_of(login), login->pin, login->len);
@@ -112,8 +122,8 @@ static int log_in(struct token *token, struct login *login)
         return result;
     token->logged_in = token->generation;
     atomic_fetch_add(&token->logins, 1);
-    if (login->person && login->pin)
-        login_forget(serial_of(login), login->pin, login->len);
+    if (login->person)
+        login_forget(serial_of(login), pin_of(login), login->len);
     return HX_OK;
 }
 
@@ -150,7 +160,7 @@ int token_login_now(struct hx *ctx, struct token *token, const void *pin, size_t
 }
 
 /* A wrong PIN is the commonest mistake: say which one was sent. */
-static void advise(const struct token *token)
+static void advise(const struct token *token, bool pad)
 {
     const struct option_value *pin = host_value(token->host, "pin");
     AUTO_BYTES struct hx_bytes said = { 0 };
@@ -158,6 +168,10 @@ static void advise(const struct token *token)
 
     if (bytes_text(&said, hx_last_error()))
         return;
+    if (pad) {
+        hx_error(HX_E_PIN, "%s: say `hsmux login %s --pinpad`", (char *)said.data, name);
+        return;
+    }
     if (pin && pin->file)
         hx_error(HX_E_PIN, "%s: correct it in '%s' (if it is right by now: `hsmux login %s`)", (char *)said.data,
                  pin->file, name);
@@ -168,18 +182,54 @@ static void advise(const struct token *token)
         hx_error(HX_E_PIN, "%s: correct it (if it is right by now: `hsmux login %s`)", (char *)said.data, name);
 }
 
-int token_login(struct hx *ctx, struct token *token, unsigned logins)
+static int log_in_with(struct hx *ctx, struct login *login, token_step *step, unsigned flags)
 {
     AUTO_BYTES struct hx_bytes pin = { 0 };
-    struct login login = { .token = token, .logins = logins };
-    int result = fetch_pin(ctx, token, &pin);
+    int result = fetch_pin(ctx, login->token, &pin);
 
     if (result)
         return result;
-    login.pin = pin.len ? pin.data : NULL;
-    login.len = pin.len;
-    result = log_in_now(ctx, &login);
-    if (result == HX_E_PIN && !login.final)
-        advise(token);
+    login->pin = pin.len ? pin.data : NULL;
+    login->len = pin.len;
+    result = token_call(ctx, login->token, step, login, flags);
+    token_list_free(&login->facts);
+    if (result == HX_E_PIN && !login->final)
+        advise(login->token, !login->pin);
+    return result;
+}
+
+int token_login(struct hx *ctx, struct token *token, unsigned logins)
+{
+    struct login login = { .token = token, .logins = logins };
+    int result = log_in_with(ctx, &login, log_in_step, TOKEN_LOGIN);
+
     return result ? hx_error_in(result, "login") : HX_OK;
+}
+
+static int perform(void *arg)
+{
+    const struct login *login = arg;
+
+    return login->step(login->token, login->arg, login->pin, login->len);
+}
+
+/* Nobody else's login or operation comes in between; the same memory that guards logins says whether the PIN may go. */
+static int authorised_step(struct token *token, void *arg)
+{
+    struct login *login = arg;
+    int result;
+
+    pthread_mutex_lock(&token->login_mutex);
+    token_list_free(&login->facts);
+    if (!(result = token_describe(token, &login->facts)) && !(result = may_send(login)))
+        result = login_once(serial_of(login), pin_of(login), login->len, perform, login);
+    pthread_mutex_unlock(&token->login_mutex);
+    return result;
+}
+
+int token_authorised(struct hx *ctx, struct token *token, token_pin_step *step, void *arg)
+{
+    struct login login = { .token = token, .step = step, .arg = arg };
+
+    return log_in_with(ctx, &login, authorised_step, 0);
 }

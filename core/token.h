@@ -95,6 +95,11 @@ void token_lend_pin(struct token *, const void *pin, size_t len);
 /* Logs in with the PIN that is configured, unless it was done since token->logins was this. */
 int token_login(struct hx *, struct token *, unsigned logins);
 
+/* Runs step(token, arg, pin, len) with the PIN that is configured (NULL: the token's pinpad): it makes one operation
+ * with a key that wants the PIN each time, and HX_E_PIN from it means that the PIN was refused.  One at a time. */
+typedef int token_pin_step(struct token *, void *arg, const void *pin, size_t len);
+int token_authorised(struct hx *, struct token *, token_pin_step *step, void *arg);
+
 /* Sends this PIN, or NULL for the pinpad, on a person's word (hx_login). */
 int token_login_now(struct hx *, struct token *, const void *pin, size_t len);
 

@@ -84,6 +84,9 @@ struct hx_plugin {
     int (*initialise)(const struct hx_host *, const char *serial, const struct hx_spec *, const struct hx_buf *pin,
                       size_t pins); /* SO PIN, user PIN; HX_E_EXISTS: not blank, HX_REPLACE in the flags erases it;
                                        HX_E_LOGIN: it wants one that is empty */
+    /* The PIN (NULL: the pinpad) for the next call on this key, an operation, if it is HX_ALWAYS_AUTH; its HX_E_PIN
+     * may come from that operation.  Nobody else's comes in between; the PIN is wiped with it. */
+    int (*authorise)(void *object, const void *pin, size_t len);
 };
 
 #define hx_fail(host, result, ...) ((host)->fail((host), (result), __VA_ARGS__))

@@ -47,7 +47,7 @@ enum hx_usage { HX_SIGN_DIGEST = 1, HX_SIGN_MESSAGE = 2, HX_DECRYPT = 4, HX_DERI
 enum hx_object_flags {
     HX_EXTRACTABLE = 1, /* the private part may leave the token */
     HX_RESTRICTED = 2, /* a TPM's storage or attestation key: shown, never chosen */
-    HX_ALWAYS_AUTH = 4, /* login() before each operation */
+    HX_ALWAYS_AUTH = 4, /* authorise() before each operation */
     HX_IN_HARDWARE = 8, /* the private part cannot be read out by software */
     HX_REPLACE = 16, /* in a spec: what bears the same label goes; without a label, the same id */
 };

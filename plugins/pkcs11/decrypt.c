@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RSA decryption, two calls each.  Where the token unpads, nobody may learn in what way a padding was bad: the module's
  * reason is dropped, and all that can come from the text is one and the same answer. */
+#include "authorise.h"
 #include "error.h"
 #include "hash.h"
 #include "operation.h"
@@ -57,13 +58,15 @@ static bool is_of_the_text(CK_RV rv)
     return rv != CKR_OK && (r == HX_E_INVALID || r == HX_E_DEVICE);
 }
 
-static CK_RV call(struct p11_session *session, CK_OBJECT_HANDLE key, struct decryption *decryption,
+static CK_RV call(struct p11_session *session, struct p11_object *key, struct decryption *decryption,
                   unsigned char *plain, CK_ULONG *len, bool *ret_bad_text)
 {
     CK_RV rv;
 
     session->function = "C_DecryptInit";
-    rv = session->fn->C_DecryptInit(session->handle, &decryption->mechanism, key);
+    rv = session->fn->C_DecryptInit(session->handle, &decryption->mechanism, key->facts->handle);
+    if (rv == CKR_OK)
+        rv = p11_authorise_session(session, key);
     if (rv != CKR_OK)
         return rv;
     session->function = "C_Decrypt";
@@ -99,8 +102,8 @@ int p11_decrypt(void *opaque, const struct hx_alg *alg, const void *in, size_t i
         r = p11_session_take(object->token, &session);
     if (r)
         return r;
-    rv = call(&session, object->facts->handle, &decryption, plain, &len, &bad_text);
-    session.spoilt = bad_text && p11_session_is_dead(rv);
+    rv = call(&session, object, &decryption, plain, &len, &bad_text);
+    session.spoilt = session.spoilt || (bad_text && p11_session_is_dead(rv));
     r = p11_session_done(&session, bad_text ? CKR_OK : rv);
     if (bad_text)
         r = hx_fail(object->token->host, HX_E_INVALID, "token '%s' cannot decrypt that with key '%s'",

@@ -112,6 +112,8 @@ static int check(struct p11_object *object, const struct hx_alg *alg, const void
 
     if (r)
         return r;
+    if (object->facts->flags & HX_ALWAYS_AUTH) /* C_DeriveKey begins nothing in which a PIN could be sent */
+        return p11_refuse(object, "a key with CKA_ALWAYS_AUTHENTICATE can only sign and decrypt");
     if (alg->scheme != HX_ECDH || alg->param.len || type < HX_P256 || type > HX_P521)
         return p11_refuse(object, "no such scheme to derive by for that type of key");
     if (len != 1 + 2 * p11_width(object))

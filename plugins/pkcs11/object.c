@@ -2,6 +2,8 @@
 /* Listing objects, and loading one by its ref. */
 #include "object.h"
 
+#include "authorise.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +261,7 @@ int p11_load(struct p11_token *token, uint32_t kind, const void *ref_data, size_
 
 void p11_unload(struct p11_object *object)
 {
+    p11_authorise_over(object);
     free(object->facts);
     free(object->public);
     free(object);

@@ -11,6 +11,9 @@ struct p11_object {
     struct p11_facts *facts;
     unsigned char *public; /* found elsewhere than on the object itself, when first asked for; under the token's lock */
     size_t public_len;
+    char *pin; /* for the next operation with a key that wants one for each; NULL: the pinpad */
+    size_t pin_len;
+    bool authorised; /* and that operation may be */
 };
 
 int p11_list(struct p11_token *, struct hx_list *);
@@ -18,6 +21,7 @@ int p11_load(struct p11_token *, uint32_t kind, const void *ref, size_t ref_len,
              struct p11_object **ret);
 void p11_unload(struct p11_object *);
 int p11_read(struct p11_object *, uint32_t part, struct hx_out *);
+int p11_authorise(struct p11_object *, const void *pin, size_t len);
 hx_op p11_sign, p11_decrypt, p11_derive;
 
 int p11_generate(struct p11_token *, const struct hx_spec *, struct hx_out *ref);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See operation.h.  A key with CKA_ALWAYS_AUTHENTICATE would want a login of its own (CKU_CONTEXT_SPECIFIC) within each
- * operation, and is refused until there is one. */
+/* See operation.h. */
 #include "operation.h"
 
 #include <string.h>
@@ -25,8 +24,8 @@ int p11_check_key(const struct p11_object *object, uint32_t kind, const struct h
         return p11_refuse(object, kind == HX_PRIVATE_KEY ? "it is no private key" : "it is no secret key");
     if (object->facts->type == HX_RSA && p11_width(object) > P11_RESULT_MAX) /* no room for what comes out */
         return p11_refuse(object, "it has more than 8192 bits");
-    if (object->facts->flags & HX_ALWAYS_AUTH)
-        return p11_refuse(object, "it wants a login for each operation (CKA_ALWAYS_AUTHENTICATE)");
+    if (object->facts->flags & HX_ALWAYS_AUTH && !object->authorised)
+        return p11_refuse(object, "it wants the PIN for each operation (CKA_ALWAYS_AUTHENTICATE)");
     return 0;
 }
 

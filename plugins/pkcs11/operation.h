@@ -14,7 +14,7 @@ int p11_refuse(const struct p11_object *, const char *what);
 /* That many bytes are no input for it; HX_E_INVALID. */
 int p11_refuse_length(const struct p11_object *, size_t len);
 
-/* Is the object a key of that kind, that can be used without more ado, and does hsmux know all that is asked?  Of
+/* Is the object a key of that kind, that can be used now, and does hsmux know all that is asked?  Of
  * alg->param the caller knows more. */
 int p11_check_key(const struct p11_object *, uint32_t kind, const struct hx_alg *);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pkcs11 plugin: its options and its table.  Any PKCS#11 2.x module; libp11 loads it, and the module's own function
  * list does the rest, where libp11's ways would cost calls, sessions or the PIN's secrecy. */
+#include "authorise.h"
 #include "fork.h"
 #include "object.h"
 
@@ -64,6 +65,11 @@ static int login(void *token, const void *pin, size_t len)
     return p11_token_login(token, pin, len);
 }
 
+static int authorise(void *object, const void *pin, size_t len)
+{
+    return p11_authorise(object, pin, len);
+}
+
 /* What a module that is built on OpenSSL leaves in the thread's error queue is not the application's, and would tell
  * what was wrong with a ciphertext. */
 static int quietly(hx_op *op, void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
@@ -73,6 +79,8 @@ static int quietly(hx_op *op, void *object, const struct hx_alg *alg, const void
     ERR_set_mark();
     r = op(object, alg, in, len, out);
     ERR_pop_to_mark();
+    if (((struct p11_object *)object)->authorised)
+        p11_authorise_over(object);
     return r;
 }
 
@@ -116,4 +124,4 @@ HX_PLUGIN(.name = "pkcs11", .version = HSMUX_VERSION, .summary = "PKCS#11 module
           .load = load, .unload = unload, .read = read_part, .scan = p11_token_scan, .describe = describe,
           .login = login, .forked = p11_forked, .sign = sign, .decrypt = decrypt, .derive = derive,
           .random = get_random, .generate = generate, .import = import, .remove = remove_object,
-          .initialise = p11_token_initialise)
+          .initialise = p11_token_initialise, .authorise = authorise)

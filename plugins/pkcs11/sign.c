@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signing, and message authentication codes: the mechanism for each scheme, and two calls a signature.  Only what is
  * too long for the buffers of some modules goes in pieces. */
+#include "authorise.h"
 #include "hash.h"
 #include "operation.h"
 
@@ -126,17 +127,19 @@ static CK_RV sign_in_pieces(struct p11_session *session, CK_BYTE *in, size_t len
 }
 
 /* PKCS#11 has no const, and no module writes to what it signs; some want an address even of nothing. */
-static CK_RV call(struct p11_session *session, const struct p11_facts *key, struct signing *signing,
+static CK_RV call(struct p11_session *session, struct p11_object *key, struct signing *signing,
                   unsigned char *signature, CK_ULONG *len)
 {
     CK_BYTE *in = (CK_BYTE *)(uintptr_t)(signing->in_len ? signing->in : "");
     CK_RV rv;
 
     session->function = "C_SignInit";
-    rv = session->fn->C_SignInit(session->handle, &signing->mechanism, key->handle);
+    rv = session->fn->C_SignInit(session->handle, &signing->mechanism, key->facts->handle);
+    if (rv == CKR_OK)
+        rv = p11_authorise_session(session, key);
     if (rv != CKR_OK)
         return rv;
-    if (key->kind == HX_SECRET_KEY && signing->in_len > PIECE)
+    if (key->facts->kind == HX_SECRET_KEY && signing->in_len > PIECE)
         return sign_in_pieces(session, in, signing->in_len, signature, len);
     session->function = "C_Sign";
     return session->fn->C_Sign(session->handle, in, signing->in_len, signature, len);
@@ -156,7 +159,7 @@ int p11_sign(void *opaque, const struct hx_alg *alg, const void *in, size_t in_l
         r = p11_session_take(object->token, &session);
     if (r)
         return r;
-    r = p11_session_done(&session, call(&session, object->facts, &signing, signature, &len));
+    r = p11_session_done(&session, call(&session, object, &signing, signature, &len));
     if (!r && len != signing.out_len)
         r = hx_fail(object->token->host, HX_E_DEVICE, "token '%s' made a signature of %lu bytes instead of %zu",
                     object->token->label, len, signing.out_len);

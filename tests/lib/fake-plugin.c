@@ -293,6 +293,12 @@ static int fake_login(void *token, const void *pin, size_t len)
     return result;
 }
 
+static int fake_authorise(void *object, const void *pin, size_t len)
+{
+    struct loaded *loaded = object;
+    return fake_login(loaded->handle, pin, len);
+}
+
 static int may_use(struct handle *handle, const struct fake_object *object)
 {
     if (object->flags & HX_ALWAYS_AUTH) {
@@ -377,4 +383,4 @@ HX_PLUGIN(.name = FAKE_NAME, .version = "1.0", .summary = "a token that does wha
           .unload = fake_unload, .read = fake_read, .scan = fake_scan, .describe = fake_describe, .login = fake_login,
           .forked = fake_forked, .sign = fake_sign, .decrypt = fake_decrypt, .derive = fake_derive,
           .random = fake_random, .generate = fake_generate, .import = fake_import, .remove = fake_remove,
-          .initialise = fake_initialise)
+          .initialise = fake_initialise, .authorise = fake_authorise)

@@ -112,10 +112,12 @@ CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULO
 
     if (!pass("C_Login", &rv))
         return rv;
-    if (user == CKU_USER && habit_wrong_pins(-1) >= TRIES)
+    if (user != CKU_SO && habit_wrong_pins(-1) >= TRIES)
         return CKR_PIN_LOCKED;
+    if (!habit_asks_pad(&pin, &len))
+        return pin ? CKR_ARGUMENTS_BAD : CKR_FUNCTION_CANCELED;
     rv = real->C_Login(session, user, pin, len);
-    if (user == CKU_USER && (rv == CKR_OK || rv == CKR_PIN_INCORRECT))
+    if (user != CKU_SO && (rv == CKR_OK || rv == CKR_PIN_INCORRECT))
         habit_wrong_pins(rv != CKR_OK);
     return rv;
 }
@@ -128,10 +130,14 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
     if (!pass("C_GetTokenInfo", &rv))
         return rv;
     rv = real->C_GetTokenInfo(slot, info);
+    if (rv == CKR_OK && getenv("P11_COUNTER_PINPAD"))
+        info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
     if (rv != CKR_OK || !getenv("P11_COUNTER_LOCK"))
         return rv;
     wrong = habit_wrong_pins(-1);
     info->flags &= ~(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
+    if (getenv("P11_COUNTER_MUTE"))
+        return rv;
     if (wrong > 0)
         info->flags |= CKF_USER_PIN_COUNT_LOW;
     if (wrong == TRIES - 1)

@@ -33,6 +33,19 @@ int habit_wrong_pins(int change)
     return count;
 }
 
+bool habit_asks_pad(CK_BYTE **pin, CK_ULONG *len)
+{
+    char *typed = getenv("P11_COUNTER_PINPAD");
+
+    if (!typed)
+        return true;
+    if (*pin || !*typed)
+        return false;
+    *pin = (CK_BYTE *)typed;
+    *len = strlen(typed);
+    return true;
+}
+
 /* The length of a bare point on P-256, P-384 or P-521 is never that of a wrapped one. */
 bool habit_refuses_point(const CK_MECHANISM *mechanism)
 {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What modules other than SoftHSM do, for the counting module to do it too.  By environment:
  *   P11_COUNTER_LOCK     a file that remembers wrong PINs: after three the PIN is locked, until the file is removed
+ *   P11_COUNTER_MUTE     while set, the token tells nothing of the tries that are left
+ *   P11_COUNTER_PINPAD   while set, the token has a pinpad, and takes no PIN from programs; the value is what somebody
+ *                        types there, "" if nobody is there
  *   P11_COUNTER_WRAPPED  while set, C_DeriveKey takes a peer's point only wrapped in an OCTET STRING
  *   P11_COUNTER_SHORT    while set, a value and what was decrypted come without their leading zeros;
  *                        "all": without a byte
@@ -19,6 +22,9 @@
 
 /* The number of wrong PINs so far, changed by change (0: made 0; or +1), or only read when change is negative. */
 int habit_wrong_pins(int change);
+
+/* What was typed at the pinpad, if there is one; false: nobody was there, or a program gave a PIN. */
+bool habit_asks_pad(CK_BYTE **pin, CK_ULONG *len);
 
 bool habit_refuses_point(const CK_MECHANISM *);
 bool habit_ignores_fork(void);
