@@ -64,6 +64,7 @@ void assert_refused(int r, int expected, const char *text);
 
 /* The groups of tests/unit/pkcs11-*.c: how many tests failed. */
 int pkcs11_object_tests(void);
+int pkcs11_authorise_tests(void);
 int pkcs11_call_tests(void);
 int pkcs11_data_tests(void);
 int pkcs11_decrypt_tests(void);
