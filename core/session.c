@@ -56,13 +56,11 @@ void token_prefetch(struct hx *ctx, struct token *token)
 
     host_preload(token->host);
     if (value && value->credential && !strncmp(value->credential, "hsm:", 4))
-        return; /* it would open a device */
-    if (!fetch_pin(ctx, token, &pin)) {
-        if (pin.len)
-            login_ahead();
-        return;
-    }
-    hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
+        login_ahead(); /* to read it would open a device */
+    else if (fetch_pin(ctx, token, &pin))
+        hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
+    else if (pin.len)
+        login_ahead();
 }
 
 static int send(void *arg)
