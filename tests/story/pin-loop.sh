@@ -63,7 +63,7 @@ sent() {
 begin "20 starts with 4 workers each"
 starts 20
 sent 1
-expect "worker: token 'edge': sign: login: this PIN was refused before and is not sent again: correct it in '$wrong'" "$WORK/out"
+expect ": token 'edge': sign: login: this PIN was refused before and is not sent again: correct it in '$wrong'" "$WORK/out"
 works
 
 begin "the same on a token that tells nothing of its tries"
