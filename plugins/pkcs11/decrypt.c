@@ -50,11 +50,14 @@ static int prepare(struct p11_object *object, const struct hx_alg *alg, struct d
     return alg->param.len ? p11_refuse(object, "unknown parameters") : 0;
 }
 
-/* The module was content with key and parameters, and is with nothing lost: what remains is the text. */
-static bool is_of_the_text(CK_RV rv)
+/* The module was content with key and parameters, and is with nothing lost: what remains is the text.  Some modules
+ * call a bad one a device error: whoever sent it could tell, and would have the token opened again for each. */
+static bool is_of_the_text(const struct p11_object *object, CK_RV rv)
 {
     int r = p11_result(rv);
 
+    if (rv == CKR_DEVICE_ERROR)
+        return p11_suspect(object);
     return rv != CKR_OK && (r == HX_E_INVALID || r == HX_E_DEVICE);
 }
 
@@ -71,7 +74,7 @@ static CK_RV call(struct p11_session *session, struct p11_object *key, struct de
         return rv;
     session->function = "C_Decrypt";
     rv = session->fn->C_Decrypt(session->handle, decryption->in, decryption->in_len, plain, len);
-    *ret_bad_text = is_of_the_text(rv);
+    *ret_bad_text = is_of_the_text(key, rv);
     return rv;
 }
 

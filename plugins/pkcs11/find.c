@@ -2,6 +2,8 @@
 /* C_FindObjects by kind, id and label (PKCS#11 v2.40 §5.7). */
 #include "find.h"
 
+#include "softhsm.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +38,14 @@ static CK_RV find_next(struct p11_session *session, struct p11_handles *found)
     return CKR_OK;
 }
 
+/* SoftHSM goes on as if a token were empty whose directory it cannot read any more. */
+static bool is_unreadable(const struct p11_session *session)
+{
+    CK_TOKEN_INFO info;
+
+    return session->token->softhsm && p11_token_info(session->fn, session->token->slot, &info) == CKR_GENERAL_ERROR;
+}
+
 /* An empty id or label is left out, since modules differ in whether it means any or none. */
 CK_RV p11_find(struct p11_session *session, const struct p11_want *want, struct p11_handles *ret)
 {
@@ -62,6 +72,10 @@ CK_RV p11_find(struct p11_session *session, const struct p11_want *want, struct 
     if (rv == CKR_OK && rv_final != CKR_OK) {
         session->function = "C_FindObjectsFinal";
         rv = rv_final;
+    }
+    if (rv == CKR_OK && found.count == 0 && is_unreadable(session)) {
+        session->function = "C_GetTokenInfo";
+        rv = CKR_TOKEN_NOT_PRESENT;
     }
     if (rv == CKR_OK)
         *ret = found;

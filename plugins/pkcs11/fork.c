@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FORK_WAIT_SECONDS 2
+#define FORK_WAIT_MS 2000
+#define CLOSE_WAIT_MS 100 /* nobody else comes in meanwhile */
 
 /* Calls hold it to read, fork() to write; made by the first p11_fork_watch(), and anew in each child. */
 static pthread_rwlock_t gate;
@@ -43,11 +44,21 @@ void p11_gate_leave(void)
         pthread_rwlock_unlock(&gate);
 }
 
+static bool close_within(long ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_rwlock_timedwrlock(&gate, &until) == 0;
+}
+
 bool p11_gate_close(void)
 {
-    if (depth > 0)
+    if (depth > 0 || !close_within(CLOSE_WAIT_MS))
         return false;
-    pthread_rwlock_wrlock(&gate);
     depth = 1;
     return true;
 }
@@ -61,14 +72,7 @@ void p11_gate_open(void)
 /* A module that forks by itself does so inside the gate, and a device may hang: neither may stop fork() for good. */
 static void prepare(void)
 {
-    struct timespec until;
-
-    held = false;
-    if (depth > 0)
-        return;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FORK_WAIT_SECONDS;
-    held = pthread_rwlock_timedwrlock(&gate, &until) == 0;
+    held = depth == 0 && close_within(FORK_WAIT_MS);
 }
 
 static void parent(void)

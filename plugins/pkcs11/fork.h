@@ -10,7 +10,8 @@
 void p11_gate_enter(void);
 void p11_gate_leave(void);
 
-/* The other side: nobody else is inside until p11_gate_open().  false: the caller is inside itself. */
+/* The other side: nobody else is inside until p11_gate_open().  false: the caller is inside itself, or somebody else is
+ * and does not come out, as where a device hangs. */
 bool p11_gate_close(void);
 void p11_gate_open(void);
 

@@ -38,8 +38,10 @@ int p11_check_spec(struct p11_token *token, const struct hx_spec *spec, uint32_t
         return hx_fail(token->host, HX_E_UNSUPPORTED, "a key of that type has no such usage");
     if (spec->id.len > P11_ID_MAX || (spec->label && strlen(spec->label) > 255))
         return hx_fail(token->host, HX_E_INVALID, "label or id is longer than 255 bytes");
-    if (p11_token_wants_login(token))
+    if (p11_token_wants_login(token)) {
+        p11_session_expect_rw(token);
         return hx_fail(token->host, HX_E_LOGIN, "token '%s' makes objects only after login", token->label);
+    }
     return 0;
 }
 

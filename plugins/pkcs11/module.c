@@ -19,8 +19,9 @@
 #include <unistd.h>
 
 #define RESTART_MS 3000 /* after the first C_Initialize: nobody else has found the way to it */
+#define HEAL_MS 1000
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list */
 static struct p11_module *modules;
 
 static struct p11_module *find(const char *path)
@@ -82,7 +83,7 @@ static int load_by_libp11(const struct hx_host *host, const char *path, PKCS11_C
                   : hx_fail(host, HX_E_DEVICE, "libp11 cannot load '%s'", path);
 }
 
-static int64_t now(void)
+int64_t p11_now(void)
 {
     struct timespec t;
 
@@ -143,7 +144,7 @@ static int initialise(const struct hx_host *host, struct p11_module *module)
                        p11_rv_name(rv) ? p11_rv_name(rv) : "unknown result", p11_rights_advice());
     module->generation = p11_generation();
     module->ours = rv == CKR_OK;
-    module->since = now();
+    module->since = p11_now();
     module->ready = true;
     return 0;
 }
@@ -151,9 +152,9 @@ static int initialise(const struct hx_host *host, struct p11_module *module)
 static int load(const struct hx_host *host, struct p11_module *module)
 {
     PKCS11_CTX *libp11 = NULL;
-    int r = find_functions(host, module->path, &module->fn);
+    int r = module->fn ? 0 : find_functions(host, module->path, &module->fn);
 
-    if (!r)
+    if (!r && !module->ready)
         r = initialise(host, module);
     if (!r)
         r = load_by_libp11(host, module->path, &libp11);
@@ -161,28 +162,36 @@ static int load(const struct hx_host *host, struct p11_module *module)
     return r;
 }
 
-static int add(const struct hx_host *host, const char *path, struct p11_module **ret)
+/* A record without a function list yet; with the lock. */
+static struct p11_module *add(const char *path)
 {
     struct p11_module *module = calloc(1, sizeof *module);
-    int r;
 
     if (module)
         module->path = strdup(path);
-    if (!module || !module->path)
-        r = hx_fail(host, HX_E_NO_MEMORY, "out of memory");
-    else
-        r = load(host, module);
-    if (r) {
-        free(module ? module->path : NULL);
+    if (!module || !module->path) {
         free(module);
-        return r;
+        return NULL;
     }
+    pthread_mutex_init(&module->lock, NULL);
     module->next = modules;
     modules = module;
-    *ret = module;
-    return 0;
+    return module;
 }
 
+static struct p11_module *find_or_add(const char *path)
+{
+    struct p11_module *module;
+
+    pthread_mutex_lock(&lock);
+    module = find(path);
+    if (!module)
+        module = add(path);
+    pthread_mutex_unlock(&lock);
+    return module;
+}
+
+/* A module that hangs in C_Initialize holds up only those who ask for it. */
 int p11_module_open(const struct hx_host *host, const char *path, struct p11_module **ret)
 {
     char *real = realpath(path, NULL);
@@ -191,15 +200,19 @@ int p11_module_open(const struct hx_host *host, const char *path, struct p11_mod
 
     p11_fork_watch();
     p11_gate_enter();
-    pthread_mutex_lock(&lock);
-    module = find(real ? real : path);
-    if (!module)
-        r = add(host, real ? real : path, &module);
-    else if (!module->ready)
-        r = initialise(host, module);
-    pthread_mutex_unlock(&lock);
-    p11_gate_leave();
+    module = find_or_add(real ? real : path);
     free(real);
+    if (module) {
+        pthread_mutex_lock(&module->lock);
+        if (!module->libp11)
+            r = load(host, module);
+        else if (!module->ready)
+            r = initialise(host, module);
+        pthread_mutex_unlock(&module->lock);
+    } else {
+        r = hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+    }
+    p11_gate_leave();
     if (!r)
         *ret = module;
     return r;
@@ -210,10 +223,10 @@ int p11_module_again(const struct hx_host *host, struct p11_module *module)
 {
     int r;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&module->lock);
     r = initialise(host, module);
     module->ours = false;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&module->lock);
     return r;
 }
 
@@ -221,10 +234,27 @@ int p11_module_again(const struct hx_host *host, struct p11_module *module)
  * passes calls on. */
 static bool is_any_shared(void)
 {
+    bool found = false;
+
+    pthread_mutex_lock(&lock);
     for (struct p11_module *module = modules; module; module = module->next)
-        if (!module->ours && atomic_load(&module->tokens) > 0)
-            return true;
-    return false;
+        found = found || (!module->ours && atomic_load(&module->tokens) > 0);
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+/* With the lock and the gate closed.  Where initialising fails, as it does while the device is away, the next to open a
+ * token does it, and it is ours all the same. */
+static bool restart(const struct hx_host *host, struct p11_module *module)
+{
+    int64_t since = module->since;
+    int r;
+
+    module->fn->C_Finalize(NULL);
+    module->ready = false;
+    r = initialise(host, module);
+    module->since = since;
+    return r == 0;
 }
 
 bool p11_module_restart(const struct hx_host *host, struct p11_module *module, unsigned tokens, bool nothing)
@@ -233,25 +263,35 @@ bool p11_module_restart(const struct hx_host *host, struct p11_module *module, u
 
     if (!p11_gate_close())
         return false;
-    pthread_mutex_lock(&lock);
-    may = atomic_load(&module->tokens) == tokens &&
-          (nothing || (module->ours && now() - module->since < RESTART_MS && !is_any_shared()));
-    if (may) {
-        int64_t since = module->since;
-        bool ours = module->ours;
+    pthread_mutex_lock(&module->lock);
+    may = module->ours && atomic_load(&module->tokens) == tokens &&
+          (nothing || (p11_now() - module->since < RESTART_MS && !is_any_shared())) && restart(host, module);
+    pthread_mutex_unlock(&module->lock);
+    p11_gate_open();
+    return may;
+}
 
-        module->fn->C_Finalize(NULL);
-        may = initialise(host, module) == 0;
-        module->since = since;
-        module->ours = ours;
+bool p11_module_heal(const struct hx_host *host, struct p11_module *module)
+{
+    bool may;
+
+    if (!p11_gate_close())
+        return false;
+    pthread_mutex_lock(&module->lock);
+    may = module->ready && module->ours && !atomic_load(&module->shared) && atomic_load(&module->tokens) == 0 &&
+          !is_any_shared() && (!module->healed || p11_now() - module->healed >= HEAL_MS);
+    if (may) {
+        module->healed = p11_now();
+        may = restart(host, module);
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&module->lock);
     p11_gate_open();
     return may;
 }
 
 static void reset(struct p11_module *module)
 {
+    pthread_mutex_init(&module->lock, NULL);
     module->ready = false;
     atomic_store(&module->tokens, 0);
 }

@@ -5,6 +5,7 @@
 
 #include <hsmux/plugin.h>
 #include <p11-kit/pkcs11.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -14,10 +15,16 @@ struct p11_module {
     CK_FUNCTION_LIST *fn;
     void *libp11; /* its context, which keeps the module loaded */
     bool ready; /* C_Initialize was called in this process */
-    bool ours; /* and the first to do so were we, then: */
+    atomic_bool ours; /* and the first to do so were we, then: */
     unsigned generation; /* in which it was; 0 at first: who initialised it before a child's first call is not known */
     int64_t since; /* CLOCK_MONOTONIC, milliseconds */
     atomic_uint tokens; /* open ones */
+    _Atomic int64_t warned; /* when a slot that was passed over was logged last, as p11_now() */
+    atomic_bool shared; /* somebody else in the process was seen at work in it */
+
+    pthread_mutex_t lock; /* held while it is initialised or finalised: of all below, and of what is above */
+    int64_t healed; /* when it was last finalised because a token was gone, like since; 0: never */
+    struct p11_asked *asked; /* what was asked for when a token of it was opened */
 };
 
 struct p11_slot {
@@ -42,10 +49,21 @@ const char *p11_rights_advice(void);
 /* Calls C_Initialize again, after CKR_CRYPTOKI_NOT_INITIALIZED. */
 int p11_module_again(const struct hx_host *, struct p11_module *);
 
-/* C_Finalize and C_Initialize, if nobody else in the process can have a session: just that many tokens are open, and we
- * have initialised it a moment ago and no other module's path may lead to it, or it holds nothing to have a session
- * with.  Was it done? */
+/* C_Finalize and C_Initialize, if nobody else in the process can have a session: just that many tokens are open, it is
+ * we who have initialised it, and that a moment ago and no other module's path may lead to it, or it holds nothing to
+ * have a session with.  Was it done? */
 bool p11_module_restart(const struct hx_host *, struct p11_module *, unsigned tokens, bool nothing);
+
+/* The same, once a second, for a token that it has lost from sight: none is open, also by another path, we have
+ * initialised it, and nobody else was ever seen in it. */
+bool p11_module_heal(const struct hx_host *, struct p11_module *);
+
+/* Notes that this host's options, and that serial number or NULL, have led to a token of the module. */
+void p11_module_note(struct p11_module *, const struct hx_host *, const char *serial);
+bool p11_module_is_noted(struct p11_module *, const struct hx_host *, const char *serial);
+
+/* CLOCK_MONOTONIC, milliseconds. */
+int64_t p11_now(void);
 
 /* Every slot with a token, of the module that the options name, else of all that p11-kit has registered; of those,
  * one that fails is passed over with a log line.  For p11_slots_free(). */

@@ -18,6 +18,9 @@ int p11_refuse_length(const struct p11_object *, size_t len);
  * alg->param the caller knows more. */
 int p11_check_key(const struct p11_object *, uint32_t kind, const struct hx_alg *);
 
+/* Has C_Decrypt with that key answered with a device error within the last minute?  Now it has. */
+bool p11_suspect(const struct p11_object *);
+
 /* The bytes of one number below the modulus, or of one coordinate. */
 size_t p11_width(const struct p11_object *);
 

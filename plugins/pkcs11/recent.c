@@ -3,23 +3,14 @@
 #include "object.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define RECENT_MS 1000
 #define RECENT_MAX 256
 
-static int64_t now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void p11_recent_set(struct p11_token *token, uint32_t kind, struct p11_facts **facts, size_t count)
 {
     struct p11_recent *place = &token->recent[kind == HX_PRIVATE_KEY ? 0 : 1];
-    struct p11_recent fresh = { facts, count, now() + RECENT_MS }, old;
+    struct p11_recent fresh = { facts, count, p11_now() + RECENT_MS }, old;
 
     if (count > RECENT_MAX) {
         p11_free_facts(facts, count);
@@ -49,7 +40,7 @@ static struct p11_facts *copy_of_meant(const struct p11_recent *recent, const st
     const struct p11_facts *found = NULL;
     size_t fit = 0;
 
-    for (size_t i = 0; i < recent->count && now() < recent->until; i++)
+    for (size_t i = 0; i < recent->count && p11_now() < recent->until; i++)
         if (recent->facts[i] && is_meant(ref, recent->facts[i])) {
             found = recent->facts[i];
             fit++;

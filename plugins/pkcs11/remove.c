@@ -40,8 +40,10 @@ int p11_remove(struct p11_token *token, uint32_t kind, const void *ref_data, siz
 
     if (!p11_ref_read(ref_data, ref_len, &ref) || ref.kind != kind)
         return hx_fail(token->host, HX_E_INVALID, "that reference is none of token '%s'", token->label);
-    if (p11_token_wants_login(token))
+    if (p11_token_wants_login(token)) {
+        p11_session_expect_rw(token);
         return hx_fail(token->host, HX_E_LOGIN, "token '%s' removes objects only after login", token->label);
+    }
     r = p11_session_take_rw(token, &session);
     if (r)
         return r;

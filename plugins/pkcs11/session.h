@@ -18,8 +18,11 @@ struct p11_session {
  * p11_session_done() afterwards. */
 int p11_session_take(struct p11_token *, struct p11_session *ret);
 
-/* A session that may change the token. */
+/* A session that may change the token.  HX_E_LOGIN where that ended the login. */
 int p11_session_take_rw(struct p11_token *, struct p11_session *ret);
+
+/* Before a login for the sake of a change: takes one and gives it back, so that the login need not be done twice. */
+void p11_session_expect_rw(struct p11_token *);
 
 /* Gives the session back, or drops it when rv says that it is dead.  0 for CKR_OK, else what p11_fail() makes of rv. */
 int p11_session_done(struct p11_session *, CK_RV rv);

@@ -10,6 +10,7 @@
 #include <syslog.h>
 
 #define SLOTS_MAX 0x10000
+#define WARN_MS 60000
 
 /* The call without room comes first: it is the one at which modules look for readers plugged in since. */
 static CK_RV slot_ids(CK_FUNCTION_LIST *fn, CK_SLOT_ID **ret, CK_ULONG *ret_count)
@@ -35,10 +36,19 @@ static CK_RV slot_ids(CK_FUNCTION_LIST *fn, CK_SLOT_ID **ret, CK_ULONG *ret_coun
     return CKR_OK;
 }
 
+/* A server may come here with each request while its token is away. */
+static int priority_of(struct p11_module *module)
+{
+    int64_t before = atomic_load(&module->warned);
+
+    return before && p11_now() - before < WARN_MS ? LOG_DEBUG : LOG_WARNING;
+}
+
 /* A slot that cannot tell of its token is passed over: the others may be the ones that are wanted. */
 static int add_slots(const struct hx_host *host, struct p11_module *module, const CK_SLOT_ID *ids, CK_ULONG count,
                      struct p11_slots *slots)
 {
+    int priority = priority_of(module);
     struct p11_slot *grown;
     CK_RV rv;
 
@@ -56,7 +66,9 @@ static int add_slots(const struct hx_host *host, struct p11_module *module, cons
             slots->slot[slots->count++] = slot;
         else if (rv != CKR_TOKEN_NOT_PRESENT) {
             slots->doubtful = true;
-            host->log(host, LOG_WARNING, "'%s': slot %lu is passed over: C_GetTokenInfo: %s", module->path, ids[i],
+            if (priority == LOG_WARNING)
+                atomic_store(&module->warned, p11_now());
+            host->log(host, priority, "'%s': slot %lu is passed over: C_GetTokenInfo: %s", module->path, ids[i],
                       p11_rv_name(rv) ? p11_rv_name(rv) : "unknown result");
         }
     }

@@ -57,8 +57,11 @@ CK_RV p11_token_info(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_TOKEN_INFO *ret)
     return rv;
 }
 
-/* Slots of one module lie side by side; the module is started anew at the first. */
-bool p11_softhsm_restart(const struct hx_host *host)
+/* Calls fn for each SoftHSM in reach, at its first slot, and says whether it holds no token that can be read; slots of
+ * one module lie side by side.  Did any of the calls return true? */
+typedef bool each_softhsm(const struct hx_host *, const char *serial, const struct p11_slots *,
+                          struct p11_module *module, bool nothing);
+static bool for_each_softhsm(const struct hx_host *host, const char *serial, each_softhsm *fn)
 {
     const struct p11_module *seen = NULL;
     struct p11_slots slots;
@@ -68,17 +71,42 @@ bool p11_softhsm_restart(const struct hx_host *host)
         return false;
     for (size_t i = 0; i < slots.count; i++) {
         struct p11_module *module = slots.slot[i].module;
-        bool nothing = !slots.doubtful; /* what cannot be read may be in use */
+        bool nothing = true;
 
         if (module == seen || !p11_is_softhsm(&slots.slot[i].info))
             continue;
         for (size_t j = i; j < slots.count && slots.slot[j].module == module; j++)
             nothing = nothing && !(slots.slot[j].info.flags & CKF_TOKEN_INITIALIZED);
-        done = p11_module_restart(host, module, 0, nothing) || done;
+        done = fn(host, serial, &slots, module, nothing) || done;
         seen = module;
     }
     p11_slots_free(&slots);
     return done;
+}
+
+/* What cannot be read may be in use. */
+static bool restart(const struct hx_host *host, const char *serial, const struct p11_slots *slots,
+                    struct p11_module *module, bool nothing)
+{
+    (void)serial;
+    return p11_module_restart(host, module, 0, nothing && !slots->doubtful);
+}
+
+bool p11_softhsm_restart(const struct hx_host *host)
+{
+    return for_each_softhsm(host, NULL, restart);
+}
+
+static bool heal(const struct hx_host *host, const char *serial, const struct p11_slots *slots,
+                 struct p11_module *module, bool nothing)
+{
+    (void)slots;
+    return (nothing || p11_module_is_noted(module, host, serial)) && p11_module_heal(host, module);
+}
+
+bool p11_softhsm_heal(const struct hx_host *host, const char *serial)
+{
+    return for_each_softhsm(host, serial, heal);
 }
 
 bool p11_softhsm_restart_under(struct p11_token *token)

@@ -14,7 +14,12 @@ CK_RV p11_token_info(CK_FUNCTION_LIST *, CK_SLOT_ID, CK_TOKEN_INFO *ret);
  * initialised by us a moment ago, so that nobody else in the process can have a session.  Was there one? */
 bool p11_softhsm_restart(const struct hx_host *);
 
-/* The same for the module of a token that nobody else uses, and finds the token's slot again. */
+/* It reads the list of its tokens only when it is initialised, and never again one whose directory was moved, or closed
+ * to this user, for a moment.  Starts that module anew, once a second at most, where this host asked it for a token
+ * before and got it, or where it shows none at all.  Was there one? */
+bool p11_softhsm_heal(const struct hx_host *, const char *serial);
+
+/* The same as the first for the module of a token that nobody else uses, and finds the token's slot again. */
 bool p11_softhsm_restart_under(struct p11_token *);
 
 /* Does a login that failed so deserve another try?  SoftHSM said so before it looked at the PIN. */

@@ -115,6 +115,10 @@ static int scan_slots(const struct hx_host *host, struct p11_slots *ret)
         r = p11_slots_read(host, ret);
     }
     atomic_store(&scanned, p11_generation());
+    if (!r && !is_any_reached(host, ret) && p11_softhsm_heal(host, NULL)) {
+        p11_slots_free(ret);
+        r = p11_slots_read(host, ret);
+    }
     return r;
 }
 
@@ -245,10 +249,11 @@ static struct p11_token *make(const struct hx_host *host, const struct p11_slot 
     token->needs_login = slot->info.flags & CKF_LOGIN_REQUIRED;
     token->pinpad = slot->info.flags & CKF_PROTECTED_AUTHENTICATION_PATH;
     token->softhsm = p11_is_softhsm(&slot->info);
+    token->fresh = true;
     token->generation = p11_generation();
     atomic_fetch_add(&slot->module->tokens, 1);
     if (slot->info.ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION)
-        token->limit = slot->info.ulMaxSessionCount; /* CK_EFFECTIVELY_INFINITE is 0 */
+        token->limit = token->told = slot->info.ulMaxSessionCount; /* CK_EFFECTIVELY_INFINITE is 0 */
     pthread_mutex_init(&token->opening, NULL);
     pthread_mutex_init(&token->lock, NULL);
     pthread_cond_init(&token->room, NULL);
@@ -303,6 +308,10 @@ int p11_token_open(const struct hx_host *host, const char *serial, struct p11_to
         r = try_open(host, serial, ret);
     }
     atomic_store(&settled, p11_generation());
+    if (may_pass(r) && p11_softhsm_heal(host, serial))
+        r = try_open(host, serial, ret);
+    if (!r)
+        p11_module_note((*ret)->module, host, serial);
     return r;
 }
 
@@ -320,17 +329,13 @@ void p11_token_close(struct p11_token *token)
     free(token);
 }
 
+/* The core asks before it sends a PIN, which is for that token alone. */
 int p11_token_describe(struct p11_token *token, struct hx_tokens *tokens)
 {
     CK_TOKEN_INFO info;
-    CK_RV rv;
+    int r = p11_token_check(token, &info);
 
-    p11_gate_enter();
-    rv = p11_token_info(token->fn, token->slot, &info);
-    p11_gate_leave();
-    if (rv != CKR_OK)
-        return p11_fail(token->host, token->label, "C_GetTokenInfo", rv);
-    return tell(tokens, &info);
+    return r ? r : tell(tokens, &info);
 }
 
 bool p11_token_wants_login(struct p11_token *token)
@@ -346,9 +351,12 @@ bool p11_token_wants_login(struct p11_token *token)
 /* SoftHSM did not see that the token has a PIN, or what state it is in: the core waits and tries again. */
 static int fail_unread(struct p11_token *token, const char *name)
 {
-    p11_softhsm_restart_under(token);
-    return hx_fail(token->host, HX_E_BUSY,
-                   "SoftHSM has not read token '%s' whole (%s): another process was writing to it", token->label, name);
+    int r = p11_softhsm_restart_under(token) ? 0 : p11_token_check(token, NULL);
+
+    return r ? r
+             : hx_fail(token->host, HX_E_BUSY,
+                       "SoftHSM has not read token '%s' whole (%s): another process was writing to it", token->label,
+                       name);
 }
 
 /* Not through libp11: it keeps the PIN in memory to send it again after fork, which only the core may decide, and its
@@ -376,19 +384,4 @@ int p11_token_login(struct p11_token *token, const void *pin, size_t len)
     }
     r = p11_session_done(&session, rv);
     return r && p11_softhsm_unread(token, rv) ? fail_unread(token, p11_rv_name(rv)) : r;
-}
-
-/* Not through libp11 either, for its pool's sake: it would open a session of its own. */
-int p11_token_random(struct p11_token *token, void *buf, size_t len)
-{
-    struct p11_session session;
-    int r;
-
-    if (len == 0)
-        return 0;
-    r = p11_session_take(token, &session);
-    if (r)
-        return r;
-    session.function = "C_GenerateRandom";
-    return p11_session_done(&session, session.fn->C_GenerateRandom(session.handle, buf, len));
 }

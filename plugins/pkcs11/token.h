@@ -24,6 +24,7 @@ struct p11_token {
     CK_SLOT_ID slot;
     char label[33], serial[17]; /* without their padding */
     bool needs_login, pinpad, softhsm;
+    atomic_bool fresh; /* its slot was looked at just now, and has no session yet */
     unsigned generation;
     atomic_bool wraps_points; /* ECDH: the module wants the peer's point in an OCTET STRING */
 
@@ -32,7 +33,9 @@ struct p11_token {
     pthread_cond_t room; /* a session came back, or may be opened */
     CK_SESSION_HANDLE *idle;
     size_t idle_count, idle_room;
-    size_t open, limit; /* limit 0: none known */
+    size_t open, limit, told; /* limit 0: none known; told: the token's own word */
+    int64_t learnt; /* until when what was learnt of the limit holds, as p11_now(); 0: nothing was */
+    bool all_rw; /* the only session that it has serves for changes too */
     bool logged_in;
     struct p11_recent recent[2]; /* private keys, and whatever else was listed */
 };
@@ -46,6 +49,8 @@ bool p11_token_is_reached(const struct hx_host *, const char *serial, const CK_T
 int p11_token_open(const struct hx_host *, const char *serial, struct p11_token **ret);
 void p11_token_close(struct p11_token *);
 bool p11_token_is(const struct p11_token *, const CK_TOKEN_INFO *); /* the same label and serial? */
+/* Is it still the one in its slot?  HX_E_LOST, with the reason, if another is, or none.  ret may be NULL. */
+int p11_token_check(struct p11_token *, CK_TOKEN_INFO *ret);
 int p11_token_scan(const struct hx_host *, struct hx_tokens *);
 int p11_token_describe(struct p11_token *, struct hx_tokens *);
 int p11_token_login(struct p11_token *, const void *pin, size_t len);

@@ -99,11 +99,22 @@ static bool must_fail(const char *function, CK_RV *ret)
 static bool pass(const char *function, CK_RV *ret)
 {
     write_log(function);
+    habit_hang(function);
     if (!must_fail(function, ret))
         return true;
     if (*ret == KILLED)
         raise(SIGKILL);
     return false;
+}
+
+bool counter_pass(const char *function, CK_RV *ret)
+{
+    return pass(function, ret);
+}
+
+CK_FUNCTION_LIST *counter_real(void)
+{
+    return real;
 }
 
 CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULONG len)
@@ -125,25 +136,12 @@ CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_BYTE *pin, CK_ULO
 CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
     CK_RV rv;
-    int wrong;
 
     if (!pass("C_GetTokenInfo", &rv))
         return rv;
     rv = real->C_GetTokenInfo(slot, info);
-    if (rv == CKR_OK && getenv("P11_COUNTER_PINPAD"))
-        info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
-    if (rv != CKR_OK || !getenv("P11_COUNTER_LOCK"))
-        return rv;
-    wrong = habit_wrong_pins(-1);
-    info->flags &= ~(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
-    if (getenv("P11_COUNTER_MUTE"))
-        return rv;
-    if (wrong > 0)
-        info->flags |= CKF_USER_PIN_COUNT_LOW;
-    if (wrong == TRIES - 1)
-        info->flags |= CKF_USER_PIN_FINAL_TRY;
-    if (wrong >= TRIES)
-        info->flags |= CKF_USER_PIN_LOCKED;
+    if (rv == CKR_OK)
+        habit_describe(info);
     return rv;
 }
 
@@ -242,7 +240,6 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_
 
 /* clang-format off */
 FORWARD(C_Initialize, (void *init_args), (init_args))
-FORWARD(C_Finalize, (void *reserved), (reserved))
 FORWARD(C_GetInfo, (CK_INFO *info), (info))
 FORWARD(C_GetSlotList, (CK_BYTE token_present, CK_SLOT_ID *slot_list, CK_ULONG *count),
         (token_present, slot_list, count))
@@ -257,10 +254,6 @@ FORWARD(C_InitToken, (CK_SLOT_ID slot_id, CK_BYTE *pin, CK_ULONG pin_len, CK_BYT
 FORWARD(C_InitPIN, (CK_SESSION_HANDLE session, CK_BYTE *pin, CK_ULONG pin_len), (session, pin, pin_len))
 FORWARD(C_SetPIN, (CK_SESSION_HANDLE session, CK_BYTE *old_pin, CK_ULONG old_len, CK_BYTE *new_pin, CK_ULONG new_len),
         (session, old_pin, old_len, new_pin, new_len))
-FORWARD(C_OpenSession, (CK_SLOT_ID slot_id, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session),
-        (slot_id, flags, application, notify, session))
-FORWARD(C_CloseSession, (CK_SESSION_HANDLE session), (session))
-FORWARD(C_CloseAllSessions, (CK_SLOT_ID slot_id), (slot_id))
 FORWARD(C_GetSessionInfo, (CK_SESSION_HANDLE session, CK_SESSION_INFO *info), (session, info))
 FORWARD(C_GetOperationState, (CK_SESSION_HANDLE session, CK_BYTE *operation_state, CK_ULONG *operation_state_len),
         (session, operation_state, operation_state_len))

@@ -106,3 +106,60 @@ bool habit_overflows(CK_ULONG *len)
     *len = WIDE;
     return true;
 }
+
+static void show_tries(CK_TOKEN_INFO *info)
+{
+    int wrong = habit_wrong_pins(-1);
+
+    info->flags &= ~(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
+    if (getenv("P11_COUNTER_MUTE"))
+        return;
+    if (wrong > 0)
+        info->flags |= CKF_USER_PIN_COUNT_LOW;
+    if (wrong == TRIES - 1)
+        info->flags |= CKF_USER_PIN_FINAL_TRY;
+    if (wrong >= TRIES)
+        info->flags |= CKF_USER_PIN_LOCKED;
+}
+
+void habit_describe(CK_TOKEN_INFO *info)
+{
+    if (getenv("P11_COUNTER_PINPAD"))
+        info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
+    if (getenv("P11_COUNTER_LOCK"))
+        show_tries(info);
+    if (getenv("P11_COUNTER_SWAP"))
+        info->serialNumber[0] = 'X';
+}
+
+void habit_hang(const char *function)
+{
+    const char *how = getenv("P11_COUNTER_HANG");
+    size_t len = strlen(function);
+
+    if (!how || strncmp(how, function, len) || how[len] != ':')
+        return;
+    while (access(how + len + 1, F_OK) == 0)
+        usleep(2000);
+}
+
+static atomic_uint sessions;
+
+bool habit_take_session(void)
+{
+    const char *most = getenv("P11_COUNTER_SESSIONS");
+    unsigned before = atomic_fetch_add(&sessions, 1);
+
+    if (!most || before < (unsigned)atoi(most))
+        return true;
+    atomic_fetch_sub(&sessions, 1);
+    return false;
+}
+
+void habit_give_sessions(unsigned count)
+{
+    if (count == SESSIONS_ALL)
+        atomic_store(&sessions, 0);
+    else
+        atomic_fetch_sub(&sessions, count);
+}

@@ -10,7 +10,10 @@
  *   P11_COUNTER_WIDE     while set, each RSA key says that it has 16384 bits, and what comes out is as long, whatever
  *                        the room for it
  *   P11_COUNTER_FORKLESS while set, a child's C_Initialize says that its parent's was enough
- *   P11_COUNTER_VENDOR   while set, DSA keys are of a type of the vendor's own */
+ *   P11_COUNTER_VENDOR   while set, DSA keys are of a type of the vendor's own
+ *   P11_COUNTER_SWAP     while set, each token says that it is another: its serial number begins with an X
+ *   P11_COUNTER_SESSIONS there are so many sessions, of all kinds together, and no more
+ *   P11_COUNTER_HANG     FUNCTION:FILE: the function does not return while the file is there */
 #ifndef P11_HABITS_H
 #define P11_HABITS_H
 
@@ -19,6 +22,10 @@
 
 #define TRIES 3
 #define WIDE 2048 /* bytes */
+
+/* p11-counter.c, for p11-sessions.c: counts a call; false: it is not to be made, and returns *ret. */
+bool counter_pass(const char *function, CK_RV *ret);
+CK_FUNCTION_LIST *counter_real(void);
 
 /* The number of wrong PINs so far, changed by change (0: made 0; or +1), or only read when change is negative. */
 int habit_wrong_pins(int change);
@@ -32,5 +39,12 @@ void habit_rename_types(CK_ATTRIBUTE *, CK_ULONG count);
 void habit_shorten(unsigned char *number, CK_ULONG *len);
 void habit_widen(CK_ATTRIBUTE *, CK_ULONG count, bool has_room);
 bool habit_overflows(CK_ULONG *len); /* nothing is written */
+void habit_describe(CK_TOKEN_INFO *);
+void habit_hang(const char *function);
+
+/* Before one is opened, false: there is no more; after one was closed, or all (SESSIONS_ALL). */
+#define SESSIONS_ALL 0
+bool habit_take_session(void);
+void habit_give_sessions(unsigned count);
 
 #endif

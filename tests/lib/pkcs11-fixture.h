@@ -72,9 +72,13 @@ int pkcs11_derive_tests(void);
 int pkcs11_import_tests(void);
 int pkcs11_initialise_tests(void);
 int pkcs11_random_tests(void);
+int pkcs11_recovery_tests(void);
 int pkcs11_secret_tests(void);
+int pkcs11_session_tests(void);
 
-/* What the program does when it was started anew with arguments: a life of its own for the module. */
+/* This program again, with a module that was never initialised; and what it does then. */
+void run_self(const char *what);
 int pkcs11_call_main(int argc, char **argv);
+int pkcs11_recovery_main(const char *what);
 
 #endif

@@ -30,19 +30,6 @@ static int stop(void **state)
     return fixture_stop();
 }
 
-/* This program again, with a module that was never initialised. */
-static void run_self(const char *what)
-{
-    char self[512] = "";
-
-    assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-    if (system(NULL) == 0)
-        skip();
-    snprintf(self + strlen(self), sizeof self - strlen(self), " %s %s >&2", directory, what);
-    if (system(self) != 0)
-        fail_msg("failed: %s", self);
-}
-
 /* All that a program does up to its first signature, as the core does it. */
 static void use_key(const struct hx_object *want)
 {
@@ -123,7 +110,9 @@ int pkcs11_call_main(int argc, char **argv)
         return cmocka_run_group_tests(label, NULL, NULL);
     if (!strcmp(argv[2], "id"))
         return cmocka_run_group_tests(id, NULL, NULL);
-    return cmocka_run_group_tests(filling, NULL, NULL);
+    if (!strcmp(argv[2], "fill"))
+        return cmocka_run_group_tests(filling, NULL, NULL);
+    return pkcs11_recovery_main(argv[2]);
 }
 
 static void a_first_signature_costs_at_most_20_calls_however_many_keys(void **state)

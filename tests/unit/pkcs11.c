@@ -258,7 +258,8 @@ static void a_key_that_may_leave_is_not_in_hardware(void **state)
     plugin->close(token);
 }
 
-/* CKR_DEVICE_MEMORY costs the session, and with the only one the login: the private keys are hidden, not gone. */
+/* CKR_DEVICE_MEMORY costs the session, and with the only one, where there is no other to be had, the login: the private
+ * keys are hidden, not gone. */
 static void a_login_that_ended_with_the_last_session_is_asked_for_again(void **state)
 {
     void *token = open_and_login("edge"), *key;
@@ -269,7 +270,7 @@ static void a_login_that_ended_with_the_last_session_is_asked_for_again(void **s
     (void)state;
     assert_int_equal(generate(token, HX_P256, 256, "last", NULL, 0), 0);
     key = load_by_label(token, HX_PRIVATE_KEY, "last");
-    setenv("P11_COUNTER_FAIL", "C_Sign:1:0x31", 1);
+    setenv("P11_COUNTER_FAIL", "C_Sign:1:0x31,C_OpenSession:1:0xb1", 1);
     assert_refused(sign(key, HX_ECDSA, HX_SHA256, 0, &out), HX_E_FULL, "CKR_DEVICE_MEMORY");
     unsetenv("P11_COUNTER_FAIL");
     plugin->unload(key);
@@ -347,5 +348,5 @@ int main(int argc, char **argv)
     return cmocka_run_group_tests_name("tokens", tests, make_tokens, stop) + pkcs11_object_tests() +
            pkcs11_decrypt_tests() + pkcs11_derive_tests() + pkcs11_secret_tests() + pkcs11_import_tests() +
            pkcs11_initialise_tests() + pkcs11_data_tests() + pkcs11_random_tests() + pkcs11_authorise_tests() +
-           pkcs11_call_tests();
+           pkcs11_call_tests() + pkcs11_session_tests() + pkcs11_recovery_tests();
 }
