@@ -3,7 +3,6 @@
 #include "p11-habits.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +131,8 @@ void habit_describe(CK_TOKEN_INFO *info)
         info->serialNumber[0] = 'X';
 }
 
+atomic_bool habit_hanging;
+
 void habit_hang(const char *function)
 {
     const char *how = getenv("P11_COUNTER_HANG");
@@ -139,8 +140,10 @@ void habit_hang(const char *function)
 
     if (!how || strncmp(how, function, len) || how[len] != ':')
         return;
+    atomic_store(&habit_hanging, true);
     while (access(how + len + 1, F_OK) == 0)
         usleep(2000);
+    atomic_store(&habit_hanging, false);
 }
 
 static atomic_uint sessions;

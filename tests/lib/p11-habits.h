@@ -18,6 +18,7 @@
 #define P11_HABITS_H
 
 #include <p11-kit/pkcs11.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define TRIES 3
@@ -41,6 +42,8 @@ void habit_widen(CK_ATTRIBUTE *, CK_ULONG count, bool has_room);
 bool habit_overflows(CK_ULONG *len); /* nothing is written */
 void habit_describe(CK_TOKEN_INFO *);
 void habit_hang(const char *function);
+/* Looked up by tests: an order of events that the thread sanitizer sees. */
+extern __attribute__((visibility("default"))) atomic_bool habit_hanging;
 
 /* Before one is opened, false: there is no more; after one was closed, or all (SESSIONS_ALL). */
 #define SESSIONS_ALL 0
