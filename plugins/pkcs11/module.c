@@ -109,6 +109,15 @@ static CK_RV call_initialize(struct p11_module *module)
     return rv;
 }
 
+/* SoftHSM has its tokens in files: what a child inherits of it works, and a copy would read them all again, one of them
+ * half-written perhaps. */
+static bool is_softhsm(const struct p11_module *module)
+{
+    CK_INFO info;
+
+    return module->fn->C_GetInfo(&info) == CKR_OK && !memcmp(info.manufacturerID, "SoftHSM", 7);
+}
+
 /* Said by a module in a child that has not asked it yet: it holds what the parent opened.  Of most modules nothing
  * worse is known than that it may not work. */
 static int start_copy(const struct hx_host *host, struct p11_module *module, CK_RV *rv)
@@ -133,7 +142,7 @@ static int initialise(const struct hx_host *host, struct p11_module *module)
 {
     CK_RV rv = call_initialize(module);
 
-    if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && module->generation != p11_generation()) {
+    if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED && module->generation != p11_generation() && !is_softhsm(module)) {
         int r = start_copy(host, module, &rv);
 
         if (r)

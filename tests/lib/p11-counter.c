@@ -230,6 +230,13 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_
     return real->C_DeriveKey(session, mechanism, base, at, count, ret);
 }
 
+CK_RV C_GetInfo(CK_INFO *info)
+{
+    CK_RV rv;
+
+    return pass("C_GetInfo", &rv) ? habit_disguise(real->C_GetInfo(info), info) : rv;
+}
+
 /* All others differ in their parameters only, which no C function can stand for. */
 #define FORWARD(name, parameters, arguments)                                                                           \
     CK_RV name parameters                                                                                              \
@@ -240,7 +247,6 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_
 
 /* clang-format off */
 FORWARD(C_Initialize, (void *init_args), (init_args))
-FORWARD(C_GetInfo, (CK_INFO *info), (info))
 FORWARD(C_GetSlotList, (CK_BYTE token_present, CK_SLOT_ID *slot_list, CK_ULONG *count),
         (token_present, slot_list, count))
 FORWARD(C_GetSlotInfo, (CK_SLOT_ID slot_id, CK_SLOT_INFO *info), (slot_id, info))

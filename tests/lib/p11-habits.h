@@ -36,6 +36,7 @@ bool habit_asks_pad(CK_BYTE **pin, CK_ULONG *len);
 
 bool habit_refuses_point(const CK_MECHANISM *);
 bool habit_ignores_fork(void);
+CK_RV habit_disguise(CK_RV, CK_INFO *); /* as no SoftHSM */
 void habit_rename_types(CK_ATTRIBUTE *, CK_ULONG count);
 void habit_shorten(unsigned char *number, CK_ULONG *len);
 void habit_widen(CK_ATTRIBUTE *, CK_ULONG count, bool has_room);
