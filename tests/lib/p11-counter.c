@@ -246,7 +246,6 @@ CK_RV C_GetInfo(CK_INFO *info)
     }
 
 /* clang-format off */
-FORWARD(C_Initialize, (void *init_args), (init_args))
 FORWARD(C_GetSlotList, (CK_BYTE token_present, CK_SLOT_ID *slot_list, CK_ULONG *count),
         (token_present, slot_list, count))
 FORWARD(C_GetSlotInfo, (CK_SLOT_ID slot_id, CK_SLOT_INFO *info), (slot_id, info))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The counting module's functions that open and close sessions: there may be fewer than the real module has. */
+/* The counting module's functions that start it and open and close sessions: there may be fewer than the real one has. */
 #include "p11-habits.h"
 
 CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *ret)
@@ -36,6 +36,13 @@ CK_RV C_CloseAllSessions(CK_SLOT_ID slot)
         return rv;
     habit_give_sessions(SESSIONS_ALL);
     return counter_real()->C_CloseAllSessions(slot);
+}
+
+CK_RV C_Initialize(void *args)
+{
+    CK_RV rv = CKR_CRYPTOKI_ALREADY_INITIALIZED;
+
+    return counter_pass("C_Initialize", &rv) && !habit_ignores_fork() ? counter_real()->C_Initialize(args) : rv;
 }
 
 CK_RV C_Finalize(void *reserved)

@@ -319,6 +319,8 @@ static int child(const struct hx_object *wanted)
         r = sign(key, HX_ECDSA, HX_SHA256, 0, &out);
         plugin_bytes_free(&out);
     }
+    if (!r && getenv("P11_COUNTER_FORKLESS") && !plugin_host_logged(&host, "this child loads a copy"))
+        r = -1;
     if (r)
         fprintf(stderr, "child: %d: %s\n", r, host.reason);
     return r ? 1 : 0;
@@ -365,9 +367,7 @@ static void four_children_at_once_open_anew_while_a_thread_signs(void **state)
     (void)state;
     fork_while_a_thread_signs(ROUNDS);
     setenv("P11_COUNTER_FORKLESS", "1", 1);
-    forget_calls();
     fork_while_a_thread_signs(2);
-    assert_true(calls("C_Initialize") >= 2 * 2 * CHILDREN); /* by the module, and by its copy */
     unsetenv("P11_COUNTER_FORKLESS");
 }
 
