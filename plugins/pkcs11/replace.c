@@ -49,6 +49,7 @@ static void take(struct way *way, uint32_t kind, bool by_label)
 static CK_RV is_leftover(struct p11_session *session, const struct p11_making *making, uint32_t kind,
                          CK_OBJECT_HANDLE handle, bool *ret)
 {
+    const char *label = making->spec->label;
     struct p11_facts *facts = NULL;
     CK_RV rv;
 
@@ -57,7 +58,8 @@ static CK_RV is_leftover(struct p11_session *session, const struct p11_making *m
         return CKR_OK;
     rv = p11_facts_read(session, handle, kind, &facts);
     if (rv == CKR_OK && facts)
-        *ret = facts->id_len == making->id.len && !memcmp(p11_facts_id(facts), making->id.data, making->id.len) &&
+        *ret = facts->label_len == (label ? strlen(label) : 0) && facts->id_len == making->id.len &&
+               !memcmp(p11_facts_id(facts), making->id.data, making->id.len) &&
                facts->public_len == making->public.len &&
                !memcmp(p11_facts_public(facts), making->public.data, making->public.len);
     free(facts);
@@ -156,9 +158,21 @@ static void undo(struct p11_session *session, struct p11_made *made)
         made->count--;
 }
 
+/* A token with one place for each id, as PIV cards are, has put the new where the old was, under the old one's handle:
+ * what was made is not to be destroyed. */
+static void spare_new(const struct p11_made *made, struct p11_handles *old)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < old->count; i++)
+        if (old->handle[i] != made->handle[0] && (made->count < 2 || old->handle[i] != made->handle[1]))
+            old->handle[kept++] = old->handle[i];
+    old->count = kept;
+}
+
 enum outcome { DONE, TAKEN, NOT_MADE, HALF_MADE, NOT_REPLACED, BOTH };
 
-static CK_RV put(struct p11_session *session, const struct p11_making *making, const struct way *way, enum outcome *ret)
+static CK_RV put(struct p11_session *session, const struct p11_making *making, struct way *way, enum outcome *ret)
 {
     struct p11_made made = { 0 };
     const char *function;
@@ -171,6 +185,7 @@ static CK_RV put(struct p11_session *session, const struct p11_making *making, c
         *ret = made.count ? HALF_MADE : NOT_MADE;
         return rv;
     }
+    spare_new(&made, &way->old);
     for (; rv == CKR_OK && gone < way->old.count; gone++) {
         function = "C_DestroyObject";
         rv = session->fn->C_DestroyObject(session->handle, way->old.handle[gone]);

@@ -288,6 +288,7 @@ static void what_is_half_done_is_undone(void **state)
     assert_refused(import(numbers, "half", NULL, 0), HX_E_UNSUPPORTED, "made half of the private key 'half'");
     unsetenv("P11_COUNTER_FAIL");
     assert_int_equal(count_objects("edge"), before + 1);
+    assert_refused(import(numbers, NULL, NULL, 0), HX_E_EXISTS, "a public key with the same id"); /* of another label */
     assert_int_equal(import(numbers, "half", NULL, 0), 0); /* what was left is taken for its own */
     assert_int_equal(count_objects("edge"), before + 2);
     assert_true(holds("half", numbers));

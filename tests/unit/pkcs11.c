@@ -348,5 +348,6 @@ int main(int argc, char **argv)
     return cmocka_run_group_tests_name("tokens", tests, make_tokens, stop) + pkcs11_object_tests() +
            pkcs11_decrypt_tests() + pkcs11_derive_tests() + pkcs11_secret_tests() + pkcs11_import_tests() +
            pkcs11_initialise_tests() + pkcs11_data_tests() + pkcs11_random_tests() + pkcs11_authorise_tests() +
-           pkcs11_call_tests() + pkcs11_session_tests() + pkcs11_recovery_tests();
+           pkcs11_call_tests() + pkcs11_session_tests() + pkcs11_recovery_tests() + pkcs11_copy_tests() +
+           pkcs11_place_tests();
 }
