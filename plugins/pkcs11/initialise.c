@@ -3,6 +3,7 @@
  * token on which only the first half was done is completed, with nothing erased. */
 #include "error.h"
 #include "fork.h"
+#include "softhsm.h"
 #include "token.h"
 
 #include <openssl/err.h>
@@ -180,6 +181,25 @@ static CK_RV init_pin(const struct task *task, const char **function)
     return rv;
 }
 
+/* What is erased must be what was looked at: another process may have been quicker, or the card may be another one. */
+static int look_again(const struct task *task)
+{
+    const CK_TOKEN_INFO *seen = &task->slot.info;
+    CK_TOKEN_INFO info = { .flags = 0 };
+    CK_RV rv;
+
+    p11_gate_enter();
+    rv = p11_token_info(task->slot.module->fn, task->slot.id, &info);
+    p11_gate_leave();
+    if (rv != CKR_OK)
+        return p11_fail(task->host, task->label, "C_GetTokenInfo", rv);
+    if ((info.flags ^ seen->flags) & (CKF_TOKEN_INITIALIZED | CKF_USER_PIN_INITIALIZED) ||
+        memcmp(info.label, seen->label, sizeof info.label) ||
+        memcmp(info.serialNumber, seen->serialNumber, sizeof info.serialNumber))
+        return hx_fail(task->host, HX_E_BUSY, "the token was changed a moment ago, by others: see what it is now");
+    return 0;
+}
+
 static int work(const struct task *task)
 {
     const char *function = "C_InitToken";
@@ -217,6 +237,8 @@ int p11_token_initialise(const struct hx_host *host, const char *serial, const s
         r = choose(&task, &slots);
     if (!r)
         r = check(&task);
+    if (!r)
+        r = look_again(&task);
     if (!r)
         r = work(&task);
     p11_slots_free(&slots);

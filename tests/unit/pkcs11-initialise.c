@@ -3,6 +3,8 @@
  * to. */
 #include "pkcs11-fixture.h"
 
+#include <dlfcn.h>
+#include <p11-kit/pkcs11.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +130,37 @@ static void what_the_module_refuses_is_told_in_words(void **state)
     assert_int_equal(count_of("words"), 0);
 }
 
+static CK_FUNCTION_LIST *fn, real; /* the module's list, as the plugin sees it, and as it was */
+
+/* Tells of a blank token, and then it is one no more. */
+static CK_RV be_quicker(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    unsigned char label[33] = "somebody elses                  ";
+    CK_RV rv = real.C_GetTokenInfo(slot, info);
+
+    if (rv == CKR_OK && !(info->flags & CKF_TOKEN_INITIALIZED)) {
+        fn->C_GetTokenInfo = real.C_GetTokenInfo;
+        assert_int_equal(real.C_InitToken(slot, (unsigned char *)(uintptr_t)SO_PIN, strlen(SO_PIN), label), CKR_OK);
+    }
+    return rv;
+}
+
+static void what_others_have_initialised_meanwhile_is_not_erased(void **state)
+{
+    CK_C_GetFunctionList get;
+
+    (void)state;
+    *(void **)&get = dlsym(dlopen(host.host.option(&host.host, "module"), RTLD_NOW | RTLD_LOCAL), "C_GetFunctionList");
+    assert_int_equal(get(&fn), CKR_OK);
+    real = *fn;
+    plugin_host_set(&host, "token", "late");
+    forget_calls();
+    fn->C_GetTokenInfo = be_quicker;
+    assert_refused(initialise(NULL, 0, SO_PIN, TEST_PIN), HX_E_BUSY, "changed a moment ago");
+    *fn = real;
+    assert_int_equal(calls("C_InitToken"), 1);
+}
+
 int pkcs11_initialise_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +169,7 @@ int pkcs11_initialise_tests(void)
         cmocka_unit_test(the_label_is_the_one_that_the_options_name),
         cmocka_unit_test(what_was_left_half_done_is_completed_with_nothing_erased),
         cmocka_unit_test(what_the_module_refuses_is_told_in_words),
+        cmocka_unit_test(what_others_have_initialised_meanwhile_is_not_erased),
     };
 
     return cmocka_run_group_tests_name("initialise", tests, make_tokens, stop);

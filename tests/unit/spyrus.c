@@ -141,12 +141,29 @@ static void no_module_is_started_anew_under_a_token_of_the_other(void **state)
     pkcs11->close(edge);
 }
 
+static void what_others_can_write_beside_it_is_not_loaded(void **state)
+{
+    const struct hx_plugin *(*entry)(void);
+    char path[600];
+    void *handle;
+
+    (void)state;
+    run("mkdir %s/loose && cp %s/spyrus.so %s/pkcs11.so %s/loose && chmod 666 %s/loose/pkcs11.so", directory, directory,
+        directory, directory, directory);
+    snprintf(path, sizeof path, "%s/loose/spyrus.so", directory);
+    handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    assert_non_null(handle);
+    *(void **)&entry = dlsym(handle, "hx_plugin_v1");
+    assert_null(entry());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_name_and_the_need_of_a_module_differ),
         cmocka_unit_test(a_module_is_initialised_once_for_both),
         cmocka_unit_test(no_module_is_started_anew_under_a_token_of_the_other),
+        cmocka_unit_test(what_others_can_write_beside_it_is_not_loaded),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
