@@ -174,6 +174,16 @@ void *keygen_new(struct provider *provider, const struct keytype *type, int sele
     return NULL;
 }
 
+/* Whoever asks OpenSSL for any key of this type, for a moment's key agreement say, does not mean a token. */
+static bool is_meant(const struct keygen *gen)
+{
+    if ((gen->token || gen->label) && !hx_inside())
+        return true;
+    error_raise(gen->provider, HX_E_INVALID, "generate",
+                "a key on a token is made where '" PARAM_LABEL "' or '" PARAM_TOKEN "' says so");
+    return false;
+}
+
 static void *generate(void *keygen, OSSL_CALLBACK *progress, void *arg)
 {
     struct keygen *gen = keygen;
@@ -184,7 +194,7 @@ static void *generate(void *keygen, OSSL_CALLBACK *progress, void *arg)
 
     (void)progress;
     (void)arg;
-    if (!context)
+    if (!context || !is_meant(gen))
         return NULL;
     gen->spec.label = gen->label;
     result = hx_generate(context, gen->token, &gen->spec, &address);

@@ -16,10 +16,11 @@ struct keysize {
 struct keytype {
     const char *name; /* the first of names */
     const char *names; /* as the default provider has them, so that one name means one thing */
-    /* Its signatures by a name that nobody else has: for any other name OpenSSL first fetches what the default provider
-     * has, and tries in vain to export the key there, for each signature anew. */
+    /* The first of signatures.  A name that only we have would spare OpenSSL a look at the default provider for each
+     * signature; but then its cache would hold our key management first, and give it to whoever wants a key of this type
+     * from anybody. */
     const char *signature;
-    const char *signatures; /* the same for whoever asks for them by name */
+    const char *signatures;
     const char *cipher; /* its asymmetric cipher; NULL: it cannot decrypt */
     const char *exchange; /* its key agreement; NULL: none */
     const char *description;

@@ -23,7 +23,7 @@ struct tables {
     OSSL_DISPATCH keymgmt_functions[KEYTYPES][FUNCTIONS];
     OSSL_DISPATCH decoder_functions[KEYTYPES][FUNCTIONS];
     OSSL_ALGORITHM keymgmt[KEYTYPES + 1];
-    OSSL_ALGORITHM signature[2 * KEYTYPES + 1];
+    OSSL_ALGORITHM signature[KEYTYPES + 1];
     OSSL_ALGORITHM asymcipher[KEYTYPES + 1];
     OSSL_ALGORITHM keyexch[KEYTYPES + 1];
     OSSL_ALGORITHM encoder[KEYTYPES * ENCODINGS + 1];
@@ -62,9 +62,7 @@ static void fill_row(struct tables *tables, int row)
     fill_decoder(tables->decoder_functions[row], type);
     tables->keymgmt[row] =
         (OSSL_ALGORITHM){ type->names, PROPERTIES, tables->keymgmt_functions[row], type->description };
-    tables->signature[row] = (OSSL_ALGORITHM){ type->signature, PROPERTIES, signature_functions, type->description };
-    tables->signature[KEYTYPES + row] =
-        (OSSL_ALGORITHM){ type->signatures, PROPERTIES, signature_functions, type->description };
+    tables->signature[row] = (OSSL_ALGORITHM){ type->signatures, PROPERTIES, signature_functions, type->description };
     tables->decoder[row] = (OSSL_ALGORITHM){ type->names, PROPERTIES ",input=der,structure=" REFERENCE_STRUCTURE,
                                              tables->decoder_functions[row], type->description };
     for (int i = 0; i < ENCODINGS && encodings[i].functions; i++)

@@ -296,6 +296,43 @@ static void threads_may_come_first_at_once(void **state)
     free_context(fresh);
 }
 
+/* A key of the token's was used first in this context; then somebody wants one of his own, from anybody. */
+static void assert_no_token_makes_it(int kind)
+{
+    OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
+    OSSL_PROVIDER *software = OSSL_PROVIDER_load(context, "default"), *tokens;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char sig[512];
+    size_t len = sizeof(sig);
+    BIO *reference = reference_of(kind);
+    EVP_PKEY *key, *own;
+
+    OSSL_PROVIDER_add_builtin(context, "hsmux", hsmux_provider_init);
+    tokens = OSSL_PROVIDER_load(context, "hsmux");
+    key = PEM_read_bio_PrivateKey_ex(reference, NULL, NULL, NULL, context, NULL);
+    assert_ptr_equal(EVP_PKEY_get0_provider(key), tokens);
+    assert_int_equal(EVP_DigestSignInit_ex(ctx, NULL, kinds[kind].digest, context, NULL, key, NULL), 1);
+    assert_int_equal(EVP_DigestSign(ctx, sig, &len, (const unsigned char *)message, sizeof(message)), 1);
+    own = kinds[kind].group ? EVP_PKEY_Q_keygen(context, NULL, "EC", kinds[kind].group)
+                            : EVP_PKEY_Q_keygen(context, NULL, kinds[kind].type, (size_t)2048);
+    assert_non_null(own);
+    assert_ptr_equal(EVP_PKEY_get0_provider(own), software);
+    EVP_PKEY_free(own);
+    EVP_PKEY_free(key);
+    EVP_MD_CTX_free(ctx);
+    BIO_free(reference);
+    OSSL_PROVIDER_unload(tokens);
+    OSSL_PROVIDER_unload(software);
+    OSSL_LIB_CTX_free(context);
+}
+
+static void whoever_wants_a_key_of_his_own_gets_a_software_one(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < KEYS; kind++)
+        assert_no_token_makes_it(kind);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +346,7 @@ int main(void)
         cmocka_unit_test(a_child_goes_on_with_its_parents_key),
         cmocka_unit_test(threads_share_a_key),
         cmocka_unit_test(threads_may_come_first_at_once),
+        cmocka_unit_test(whoever_wants_a_key_of_his_own_gets_a_software_one),
     };
 
     return can_run() ? cmocka_run_group_tests(tests, set_up, tear_down) : 77;

@@ -328,34 +328,10 @@ static void the_private_half_is_written_as_a_reference(void **state)
     EVP_CIPHER_free(cipher);
 }
 
-/* By the usual name, OpenSSL would first take the default provider's signature for each key of ours, in vain. */
-static void signatures_have_a_name_of_their_own(void **state)
-{
-    const struct subject *subject = *state;
-    const char *type = kinds[subject->kind].type, *usual = type_of(subject->kind) == EC_KEYS ? "ECDSA" : type;
-    EVP_SIGNATURE *signature;
-    char own[32];
-
-    snprintf(own, sizeof(own), "HSMUX-%s", usual);
-    signature = EVP_SIGNATURE_fetch(libctx, own, NULL);
-    assert_non_null(signature);
-    assert_ptr_equal(EVP_SIGNATURE_get0_provider(signature), ours);
-    assert_false(EVP_SIGNATURE_is_a(signature, usual));
-    EVP_SIGNATURE_free(signature);
-    signature = EVP_SIGNATURE_fetch(libctx, usual, "provider=hsmux");
-    assert_non_null(signature);
-    EVP_SIGNATURE_free(signature);
-    signature = EVP_SIGNATURE_fetch(libctx, usual, NULL);
-    assert_non_null(signature);
-    assert_ptr_equal(EVP_SIGNATURE_get0_provider(signature), theirs);
-    EVP_SIGNATURE_free(signature);
-}
-
 int main(void)
 {
     static const struct row rows[] = {
         { "names and sizes", names_and_sizes_are_the_twins, ALL_TYPES },
-        { "names of signatures", signatures_have_a_name_of_their_own, ALL_TYPES },
         { "each parameter", each_parameter_is_the_twins, ALL_TYPES },
         { "nothing private", the_private_half_is_not_told, ALL_TYPES },
         { "legacy keys", a_legacy_key_is_refused, ALL_TYPES },
