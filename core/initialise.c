@@ -93,10 +93,16 @@ static int initialise_once(struct hx *ctx, struct work *work)
 /* The user PIN may have been refused when it was not set yet. */
 static void forget_refusal(const struct work *work)
 {
-    AUTO_BYTES struct hx_bytes serial = { 0 };
+    AUTO_TOKENS struct token_list list = { 0 };
 
-    if (work->pin[USER].len && !find_serial(work->token, &serial) && serial.len)
-        login_forget((char *)serial.data, work->pin[USER].data, work->pin[USER].len);
+    if (!work->pin[USER].len || !token_table(work->token)->scan || scan_host(work->token->host, &list))
+        return;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct token_facts *facts = &list.token[i];
+
+        if (facts->label && facts->serial && !strcmp(facts->label, work->spec.label))
+            login_forget(facts->serial, work->pin[USER].data, work->pin[USER].len);
+    }
 }
 
 static int run(struct hx *ctx, struct work *work)

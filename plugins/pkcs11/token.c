@@ -161,7 +161,7 @@ static int fail_none(const struct hx_host *host, const char *serial, const struc
     return hx_fail(host, HX_E_NOT_FOUND, "no token%s in %s%s%s%s%s", asked, module ? "'" : "",
                    module ? module : "the registered PKCS#11 modules", module ? "'; there: " : "; there: ",
                    there[0]       ? there
-                   : slots->count ? "a blank one, which `hsmux token init` initialises"
+                   : slots->count ? "only a blank one (`hsmux token init` makes it usable)"
                                   : "none",
                    there[0] ? "" : p11_rights_advice());
 }

@@ -49,7 +49,7 @@ openssl pkcs12 -export -inkey "$WORK/device.key" -in "$WORK/device.pem" -passout
 
 step "four lines of INI and a blank token: status says what to do"
 ini "[token edge]" "plugin = pkcs11" "module = $SOFTHSM" "pin-file = $user"
-expect_fail "\`hsmux token init\` initialises" hsmux status
+expect_fail "\`hsmux token init\` makes it usable" hsmux status
 
 step "initialise, import, done; a server believes the device"
 hsmux token init --so-pin-file "$so"
@@ -130,6 +130,12 @@ done
 rm -rf "${WORK:?}"/tokens/*
 P11_COUNTER_FAIL=C_InitPIN:1:0xa2 expect_error "takes no such user PIN" hsmux token init --so-pin-file "$so"
 hsmux token init --so-pin-file "$so"
+hsmux key generate device
+
+step "a PIN that was refused when the token did not have it yet is none that was refused"
+ini "[token half]" "plugin = pkcs11" "module = $COUNTER" "token = half" "pin-file = $(pin_file "$WRONG_PIN")"
+expect_fail "PIN was refused" hsmux list
+hsmux token init --erase --so-pin-file "$so"
 hsmux key generate device
 
 step "what has nothing to initialise says so"
