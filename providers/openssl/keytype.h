@@ -17,8 +17,8 @@ struct keytype {
     const char *name; /* the first of names */
     const char *names; /* as the default provider has them, so that one name means one thing */
     /* The first of signatures.  A name that only we have would spare OpenSSL a look at the default provider for each
-     * signature; but then its cache would hold our key management first, and give it to whoever wants a key of this type
-     * from anybody. */
+     * signature; but then its cache would hold our key management first, and give it to whoever wants a key of this
+     * type from anybody. */
     const char *signature;
     const char *signatures;
     const char *cipher; /* its asymmetric cipher; NULL: it cannot decrypt */

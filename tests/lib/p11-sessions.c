@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The counting module's functions that start it and open and close sessions: there may be fewer than the real one has. */
+/* The counting module's functions that start it and open and close sessions: there may be fewer than the real one has.
+ */
 #include "p11-habits.h"
 
 CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *ret)
