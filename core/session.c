@@ -92,7 +92,7 @@ static int may_send(struct login *login)
     login->final = flags & HX_PIN_FINAL;
     if (login->final)
         return hx_error(HX_E_PIN, "one more wrong PIN would lock it, so none is sent: say `hsmux login %s`", name);
-    if (!login->pin && !(flags & HX_PINPAD))
+    if (!login->pin && !(flags & (HX_PINPAD | HX_PIN_EMPTY)))
         return login->token->secret_name ? hx_error(HX_E_LOGIN, "wants a PIN, and there is no systemd credential '%s'",
                                                     login->token->secret_name)
                                          : hx_error(HX_E_LOGIN, "wants a PIN: set pin-file = in [token %s]", name);

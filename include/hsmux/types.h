@@ -115,6 +115,7 @@ enum hx_token_flags {
     HX_PIN_FINAL = 8, /* one more wrong PIN locks it */
     HX_PIN_LOCKED = 16,
     HX_PINPAD = 32, /* login() with a NULL pin: the token asks by itself */
+    HX_PIN_EMPTY = 64, /* where no PIN is configured, login() with a NULL pin tries the empty one */
 };
 
 /* A token, as scan() or describe() tells of it; start from { 0 }.  Grows at its end. */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys at persistent handles. */
+#include "label.h"
+#include "object.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HANDLES 64 /* more than any TPM has room for */
+
+void tpm_handle_ref(TPM2_HANDLE handle, char ret[TPM_REF_SIZE])
+{
+    snprintf(ret, TPM_REF_SIZE, "h:%08x", handle);
+}
+
+static void handle_bytes(TPM2_HANDLE handle, unsigned char ret[4])
+{
+    for (int i = 0; i < 4; i++)
+        ret[i] = (unsigned char)(handle >> (24 - 8 * i));
+}
+
+int tpm_handle_add(struct tpm_token *token, const struct tpm_key *key, struct hx_list *list)
+{
+    char ref[TPM_REF_SIZE], label[TPM_LABEL_SIZE];
+    struct hx_object info;
+    unsigned char id[4];
+
+    if (!tpm_public_facts(&key->public.publicArea, &info))
+        return 0;
+    tpm_handle_ref(key->handle, ref);
+    handle_bytes(key->handle, id);
+    info.label = tpm_label_of(token, key, label) ? label : NULL;
+    info.id = (struct hx_buf){ id, sizeof id };
+    info.ref = (struct hx_buf){ ref, strlen(ref) };
+    return hx_add(list, &info);
+}
+
+/* What is cheap to know comes first: each key that is not read spares two commands. */
+static bool may_fit(struct tpm_token *token, TPM2_HANDLE handle, const struct hx_object *want)
+{
+    unsigned char id[4];
+
+    if (!want)
+        return true;
+    handle_bytes(handle, id);
+    if (want->id.len && (want->id.len != sizeof id || memcmp(want->id.data, id, sizeof id)))
+        return false;
+    return !want->label || tpm_label_may_be(token, handle, want->label);
+}
+
+static int list_handles(struct tpm_token *token, struct hx_list *list)
+{
+    TPM2_HANDLE handles[HANDLES];
+    size_t count;
+    int result;
+
+    if (!tpm_wants_kind(list, HX_PRIVATE_KEY) && !tpm_wants_kind(list, HX_SECRET_KEY))
+        return 0;
+    result = tpm_handles(token, TPM2_PERSISTENT_FIRST, handles, HANDLES, &count);
+    for (size_t i = 0; i < count && !result; i++) {
+        struct tpm_key *key;
+
+        if (!may_fit(token, handles[i], list->want))
+            continue;
+        result = tpm_key_at(token, handles[i], &key);
+        if (result == HX_E_NOT_FOUND) { /* removed meanwhile */
+            result = 0;
+            continue;
+        }
+        if (!result) {
+            result = tpm_handle_add(token, key, list);
+            tpm_key_release(token, key);
+        }
+    }
+    return result;
+}
+
+static bool parse(const char *text, TPM2_HANDLE *ret)
+{
+    char *end;
+    unsigned long handle = strtoul(text, &end, 16);
+
+    if (*end || strlen(text) != 8 || handle < TPM2_PERSISTENT_FIRST || handle > TPM2_PERSISTENT_LAST)
+        return false;
+    *ret = (TPM2_HANDLE)handle;
+    return true;
+}
+
+static int load_handle(struct tpm_object *object, const char *rest, struct hx_list *info)
+{
+    struct tpm_token *token = object->token;
+    TPM2_HANDLE handle;
+    struct hx_object facts;
+    int result;
+
+    if (!parse(rest, &handle))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the reference names no persistent handle");
+    result = tpm_key_at(token, handle, &object->key);
+    if (result)
+        return result;
+    if (!tpm_public_facts(&object->key->public.publicArea, &facts) || facts.kind != object->kind)
+        return hx_fail(token->host, HX_E_NOT_FOUND, "there is another kind of object at handle 0x%08x", handle);
+    return tpm_handle_add(token, object->key, info);
+}
+
+const struct tpm_source tpm_source_handles = { .ref = "h:", .list = list_handles, .load = load_handle };

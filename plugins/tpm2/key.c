@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys at persistent handles, read once for all that is asked of them within a second. */
+#include "key.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RECENT_MS 1000
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct tpm_key *tpm_key_retain(struct tpm_key *key)
+{
+    key->refs++;
+    return key;
+}
+
+/* What is at a persistent handle stays there; a key file's key has a slot that is ours. */
+void tpm_key_release(struct tpm_token *token, struct tpm_key *key)
+{
+    if (!key || --key->refs)
+        return;
+    if (key->tr != ESYS_TR_NONE && key->handle)
+        Esys_TR_Close(token->tpm->esys, &key->tr);
+    else if (key->tr != ESYS_TR_NONE && !atomic_load(&token->tpm->lost))
+        Esys_FlushContext(token->tpm->esys, key->tr);
+    if (token->unproven == key)
+        token->unproven = NULL;
+    free(key->file);
+    free(key->saved);
+    free(key);
+}
+
+void tpm_keys_forget(struct tpm_token *token)
+{
+    struct tpm_key *key;
+
+    while ((key = token->recent)) {
+        token->recent = key->next;
+        key->next = NULL;
+        tpm_key_release(token, key);
+    }
+}
+
+static void drop_stale(struct tpm_token *token)
+{
+    struct tpm_key **at = &token->recent;
+    int64_t now = now_ms();
+
+    while (*at) {
+        struct tpm_key *key = *at;
+
+        if (key->until > now) {
+            at = &key->next;
+            continue;
+        }
+        *at = key->next;
+        key->next = NULL;
+        tpm_key_release(token, key);
+    }
+}
+
+static TSS2_RC read_key(ESYS_CONTEXT *esys, struct tpm_key *key)
+{
+    TPM2B_PUBLIC *public = NULL;
+    TPM2B_NAME *name = NULL;
+    TSS2_RC rc = Esys_TR_FromTPMPublic(esys, key->handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &key->tr);
+
+    if (rc) {
+        key->tr = ESYS_TR_NONE;
+        return rc;
+    }
+    rc = Esys_ReadPublic(esys, key->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public, &name, NULL);
+    if (rc)
+        return rc;
+    key->public = *public;
+    key->name = *name;
+    Esys_Free(public);
+    Esys_Free(name);
+    return 0;
+}
+
+int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret)
+{
+    struct tpm_key *key;
+    int result;
+    TSS2_RC rc;
+
+    drop_stale(token);
+    for (key = token->recent; key; key = key->next)
+        if (key->handle == handle) {
+            *ret = tpm_key_retain(key);
+            return 0;
+        }
+    if (!tpm_has_handle(token, handle, &result))
+        return result ? result : hx_fail(token->host, HX_E_NOT_FOUND, "there is no key at handle 0x%08x", handle);
+    key = calloc(1, sizeof *key);
+    if (!key)
+        return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");
+    *key = (struct tpm_key){ .refs = 1, .handle = handle, .tr = ESYS_TR_NONE };
+    rc = read_key(token->tpm->esys, key);
+    if (rc) {
+        tpm_key_release(token, key);
+        return tpm_fail(token, rc, "read a key's public part");
+    }
+    key->until = now_ms() + RECENT_MS;
+    key->next = token->recent;
+    token->recent = tpm_key_retain(key);
+    *ret = key;
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys of a TPM: at a persistent handle, or loaded from a key file.  All under the TPM's lock. */
+#ifndef TPM_KEY_H
+#define TPM_KEY_H
+
+#include "token.h"
+
+struct tpm_key {
+    struct tpm_key *next; /* of the token's recent ones */
+    unsigned refs;
+    int64_t until; /* CLOCK_MONOTONIC, ms: so long it counts as recent */
+    TPM2_HANDLE handle; /* persistent; 0: of a key file */
+    ESYS_TR tr; /* ESYS_TR_NONE: not loaded */
+    TPM2B_PUBLIC public;
+    TPM2B_NAME name; /* hash algorithm and digest of the public area (Part 1 §16) */
+    bool wants_auth; /* it is known to want the token's auth value */
+    bool no_auth; /* it is known to want none */
+    struct tpm_keyfile *file; /* what it was loaded from; NULL: a persistent key */
+    TPMS_CONTEXT *saved; /* of a key file's key while it has no slot; NULL: none */
+};
+
+/* The key at a persistent handle; *ret is for tpm_key_release().  HX_E_NOT_FOUND: there is none. */
+int tpm_key_at(struct tpm_token *, TPM2_HANDLE, struct tpm_key **ret);
+struct tpm_key *tpm_key_retain(struct tpm_key *);
+void tpm_key_release(struct tpm_token *, struct tpm_key *); /* NULL is allowed */
+void tpm_keys_forget(struct tpm_token *); /* the recent ones */
+
+/* public.c: what a public area says of a key.  false: no key of a kind that we show. */
+bool tpm_public_facts(const TPMT_PUBLIC *, struct hx_object *ret);
+int tpm_public_put(const TPMT_PUBLIC *, struct hx_out *); /* enum hx_part HX_PUBLIC */
+/* A number, with the leading zeroes up to width that a TPM may leave out. */
+int tpm_put_number(struct hx_out *, const unsigned char *data, size_t len, size_t width);
+TPM2_ALG_ID tpm_hash_of(uint32_t hash); /* TPM2_ALG_NULL: not one of a TPM's */
+TPM2_ALG_ID tpm_hash_of_size(size_t size);
+TPM2_ECC_CURVE tpm_curve_of(uint32_t type); /* TPM2_ECC_NONE */
+size_t tpm_curve_width(TPM2_ECC_CURVE);
+
+/* use.c: runs a command with the key loaded and authorised.  It is run once more if the key had to be loaded anew, or
+ * room to be made for it. */
+struct tpm_use {
+    struct tpm_token *token;
+    ESYS_CONTEXT *esys;
+    ESYS_TR key, session;
+};
+typedef TSS2_RC tpm_command(const struct tpm_use *, void *arg);
+int tpm_use(struct tpm_token *, struct tpm_key *, tpm_command *, void *arg, const char *what);
+
+#endif

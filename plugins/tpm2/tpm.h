@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A TPM: one connection and one lock for all tokens of the process that lead to it. */
+#ifndef TPM_H
+#define TPM_H
+
+#include <hsmux/plugin.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <tss2/tss2_esys.h>
+
+struct tpm {
+    struct tpm *next; /* the list and the count, under the list's mutex */
+    unsigned refs;
+    char *tcti;
+    bool managed; /* a resource manager gives each connection object slots of its own */
+    TSS2_TCTI_CONTEXT *transport;
+
+    pthread_mutex_t lock; /* held during each call; of all below */
+    ESYS_CONTEXT *esys;
+    atomic_bool lost; /* a command was not answered: whoever uses it has to open it anew */
+    ESYS_TR salted; /* the session of parameter encryption; ESYS_TR_NONE: there is none yet */
+};
+
+/* The TPM that the options lead to; *ret is for tpm_release(). */
+int tpm_get(const struct hx_host *, struct tpm **ret);
+void tpm_release(struct tpm *);
+
+/* In a child: what the parent opened is left alone, and each TPM is connected to anew. */
+void tpm_forked(void);
+
+/* tcti.c: which TPM.  *ret is for free().  HX_E_NOT_FOUND: there is none at the usual place. */
+int tpm_tcti_name(const struct hx_host *, char **ret);
+int tpm_tcti_open(const struct hx_host *, const char *name, TSS2_TCTI_CONTEXT **ret);
+void tpm_tcti_close(TSS2_TCTI_CONTEXT **);
+int tpm_tcti_check(const struct hx_host *, const char *name); /* is it there, and permitted?  Without opening it */
+bool tpm_tcti_is_managed(const char *name);
+
+/* In a child whose parent used the resource manager over D-Bus. */
+void tpm_tcti_forked(void);
+
+#endif
