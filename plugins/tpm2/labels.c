@@ -113,6 +113,8 @@ static const char *parse_line(const struct line *line, struct entry *ret)
         len--;
     if (!tpm_name_decode(at, len, ret->text))
         return len ? "there is a NUL in its label" : "it has no label";
+    if (strlen(ret->text) > TPM_LABELS_LABEL)
+        return "its label is longer than 255 bytes";
     ret->label.label = ret->text;
     return NULL;
 }
@@ -281,8 +283,8 @@ int tpm_labels_set(const struct hx_host *host, const struct tpm_places *places, 
     const char *place;
     if (!label->label || !*label->label)
         return hx_fail(host, HX_E_INVALID, "the label is empty");
-    if (!print_line(label, line))
-        return hx_fail(host, HX_E_INVALID, "the label is too long");
+    if (strlen(label->label) > TPM_LABELS_LABEL || !print_line(label, line))
+        return hx_fail(host, HX_E_INVALID, "the label is longer than 255 bytes");
     int result = tpm_places_writable(host, places, &place);
     return result ? result : change(host, place, label->handle, line);
 }

@@ -12,6 +12,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #define TPM_LABELS_LINE 1024 /* a line's bytes at most, without its end */
+#define TPM_LABELS_LABEL 255 /* a label's, decoded and without a NUL */
 
 struct tpm_label {
     TPM2_HANDLE handle; /* of a persistent object or an NV index */
