@@ -69,7 +69,8 @@ static int list_handles(struct tpm_token *token, struct hx_list *list)
             continue;
         }
         if (!result) {
-            result = tpm_handle_add(token, key, list);
+            if (!tpm_label_is_gone(token, key))
+                result = tpm_handle_add(token, key, list);
             tpm_key_release(token, key);
         }
     }
@@ -99,6 +100,8 @@ static int load_handle(struct tpm_object *object, const char *rest, struct hx_li
     result = tpm_key_at(token, handle, &object->key);
     if (result)
         return result;
+    if (tpm_label_is_gone(token, object->key))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the key at handle 0x%08x was replaced", handle);
     if (!tpm_public_facts(&object->key->public.publicArea, &facts) || facts.kind != object->kind)
         return hx_fail(token->host, HX_E_NOT_FOUND, "there is another kind of object at handle 0x%08x", handle);
     return tpm_handle_add(token, object->key, info);
