@@ -4,6 +4,7 @@
 
 packages_build=(gcc libc6-dev pkg-config meson ninja-build libssl-dev libinih-dev libjansson-dev)
 packages_pkcs11=(libp11-dev libp11-kit-dev)
+packages_tpm2=(libtss2-dev)
 packages_quickstart=(openssl curl)
 packages_softhsm=(softhsm2)
 packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppcheck libcmocka-dev man-db procps util-linux
@@ -11,8 +12,9 @@ packages_tests=(g++ opensc p11-kit binutils clang clang-format clang-tidy cppche
 # The programs that must take our keys.
 packages_clients=(haproxy mosquitto mosquitto-clients nginx-light nodejs openvpn postgresql python3 stunnel4)
 
-# A TPM in software, its resource manager, and the PKCS#11 module on it.
-packages_tpm=(swtpm tpm2-tools tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon libtpm2-pkcs11-1 libtpm2-pkcs11-tools)
+# A TPM in software, its resource manager, and the other ways to a key in it: an OpenSSL provider, a PKCS#11 module.
+packages_swtpm=(swtpm swtpm-tools tpm2-tools tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon tpm2-openssl libtpm2-pkcs11-1
+    libtpm2-pkcs11-tools)
 
 packages_missing() {
     local package

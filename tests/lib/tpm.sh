@@ -1,18 +1,113 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# A TPM of swtpm's behind a resource manager, for stories: source it after story.sh and call start_tpm.
+# A TPM of swtpm's for stories: source it after story.sh, and call start_swtpm for a bare one, or start_tpm for one
+# behind a resource manager.
 
-# start_tpm: from here on tpm2-tools use it.  Programs that fork must reach it through $TPM_BRIDGE: D-Bus does not
-# outlive fork(), and this way each process has a helper with a connection of its own.
-start_tpm() {
-    local program port try
-    for program in swtpm dbus-daemon tpm2-abrmd tpm2_send; do
+# free_ports: a free port whose next one is free too.
+free_ports() {
+    local port
+    while :; do
+        port=$(free_port)
+        (exec 3<>"/dev/tcp/127.0.0.1/$((port + 1))") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+# need_programs NAME...: or the story is skipped.
+need_programs() {
+    local program
+    for program in "$@"; do
         command -v "$program" >/dev/null || skip "$program is not installed"
     done
-    port=$(free_port)
+}
+
+# run_swtpm PORT [unstarted]: its state is in $WORK/tpm; unstarted: nobody has sent TPM2_Startup.
+run_swtpm() {
+    local flags=not-need-init,startup-clear indices
+    [ "${2-}" != unstarted ] || flags=not-need-init
+    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm" --flags "$flags" \
+        --server "type=tcp,port=$1,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$(($1 + 1)),bindaddr=127.0.0.1"
+    indices=("${!pids[@]}")
+    SWTPM_PORT=$1 SWTPM_INDEX=${indices[-1]}
+    wait_port "$1"
+}
+
+# start_swtpm [provisioned]: a TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
+# endorsement keys, their certificates in its NV memory, and the CA of these in $WORK/tpm-ca/issuercert.pem.
+start_swtpm() {
+    local port
+    need_programs swtpm tpm2_getcap
     mkdir "$WORK/tpm"
-    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm" --flags not-need-init,startup-clear \
-        --server "type=tcp,port=$port,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$((port + 1)),bindaddr=127.0.0.1"
+    [ "${1-}" != provisioned ] || provision_swtpm
+    port=$(free_ports)
+    export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$port
+    run_swtpm "$port"
+}
+
+provision_swtpm() {
+    local ca=$WORK/tpm-ca
+    need_programs swtpm_setup swtpm_localca certtool
+    mkdir "$ca"
+    printf '%s\n' "create_certs_tool = $(command -v swtpm_localca)" "create_certs_tool_config = $ca/localca.conf" \
+        "create_certs_tool_options = $ca/localca.options" "active_pcr_banks = sha256" >"$ca/setup.conf"
+    printf '%s\n' "statedir = $ca" "signingkey = $ca/signkey.pem" "issuercert = $ca/issuercert.pem" \
+        "certserial = $ca/certserial" >"$ca/localca.conf"
+    printf '%s\n' "--platform-manufacturer Story" "--platform-version 2.1" "--platform-model TPM" >"$ca/localca.options"
+    swtpm_setup --tpm2 --tpmstate "$WORK/tpm" --create-ek-cert --create-platform-cert --lock-nvram --overwrite \
+        --config "$ca/setup.conf" --logfile "$ca/log" >/dev/null || fail "swtpm_setup: $(cat "$ca/log")"
+}
+
+# stop_swtpm: as if it had lost power.
+stop_swtpm() {
+    local pid=${pids[$SWTPM_INDEX]}
+    unset "pids[$SWTPM_INDEX]"
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || true
+}
+
+# restart_swtpm [unstarted]: the same TPM after it lost power.
+restart_swtpm() {
+    stop_swtpm
+    run_swtpm "$SWTPM_PORT" "$@"
+}
+
+# tpm_ini NAME [pcap]: a configuration with the TPM as its only token, and what belongs to it in $WORK/NAME.  pcap: each
+# of its commands is counted, from 0.
+tpm_ini() {
+    local tcti=$TPM2TOOLS_TCTI
+    mkdir -p "$WORK/$1"
+    if [ "${2-}" = pcap ]; then
+        [ -x "$BUILD/tests/lib/tpm-commands" ] || skip "the program that reads the pcap TCTI's file is not built"
+        tcti=pcap:$tcti
+        export TCTI_PCAP_FILE=$WORK/tpm.pcap
+        : >"$TCTI_PCAP_FILE"
+        chmod 666 "$TCTI_PCAP_FILE" # for who gave up root's rights
+    fi
+    ini "[token $1]" "plugin = tpm2" "tcti = $tcti" "directory = $WORK/$1"
+}
+
+# tpm_commands [CODE]: how many commands the counted TPM got so far, or how many of one code, as 0x15d: TPM2_Sign.
+tpm_commands() {
+    "$BUILD/tests/lib/tpm-commands" "$WORK/tpm.pcap" >"$WORK/commands"
+    grep -c "^${1:-0x.*}$" "$WORK/commands" || true
+}
+
+# tpm_left: the transient objects and the sessions that a TPM without a resource manager holds, a line each; there
+# should be none.
+tpm_left() {
+    local what
+    for what in transient loaded-session saved-session; do
+        tpm2_getcap "handles-$what" | sed "s/^-/$what/"
+    done
+}
+
+# start_tpm [provisioned]: a TPM behind tpm2-abrmd; from here on tpm2-tools use it.  Programs that fork must reach it through $TPM_BRIDGE: D-Bus does not
+# outlive fork(), and this way each process has a helper with a connection of its own.
+start_tpm() {
+    local try tcti
+    need_programs dbus-daemon tpm2-abrmd tpm2_send
+    start_swtpm "$@"
+    tcti=$TPM2TOOLS_TCTI
     printf '%s\n' '<busconfig>' "<type>session</type><listen>unix:path=$WORK/bus</listen><auth>EXTERNAL</auth>" \
         '<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>' '</busconfig>' \
         >"$WORK/bus.conf"
@@ -22,8 +117,7 @@ start_tpm() {
         [ -S "$WORK/bus" ] && break
         sleep 0.1
     done
-    wait_port "$port"
-    start abrmd tpm2-abrmd --session --allow-root --flush-all "--tcti=swtpm:host=127.0.0.1,port=$port"
+    start abrmd tpm2-abrmd --session --allow-root --flush-all "--tcti=$tcti"
     for try in $(seq 50); do
         timeout 5 tpm2_getcap properties-fixed >/dev/null 2>&1 && break
         sleep 0.1
