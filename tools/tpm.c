@@ -120,8 +120,8 @@ static int fail_no_cert(hx *context, const char *token)
     if (find_fitting(context, where, is_ek_cert, &others))
         return fail_hx();
     if (others.count)
-        return fail("TPM '%s' has no EK certificate in NV 0x01c00002; 'hsmux cert' prints %s", token, others.all);
-    return fail("TPM '%s' has no EK certificate in NV 0x01c00002", token);
+        return fail("token '%s' has no EK certificate in NV 0x01c00002; 'hsmux cert' prints %s", token, others.all);
+    return fail("token '%s' has no EK certificate in NV 0x01c00002", token);
 }
 
 int tpm_ek_cert_run(const struct call *call)
