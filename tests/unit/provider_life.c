@@ -83,7 +83,7 @@ static void it_lives_a_hundred_times(void **state)
     int files = 0;
 
     (void)state;
-    for (int kind = 0; kind < KEYS; kind++)
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         references[kind] = reference_of(kind);
     assert_int_equal(OSSL_PROVIDER_add_builtin(place.libctx, "hsmux", hsmux_provider_init), 1);
     for (int life = 0; life < LIVES; life++) {
@@ -104,7 +104,7 @@ static void it_lives_a_hundred_times(void **state)
     assert_int_equal(open_files(), files);
     assert_null(read_in(place.libctx, references[0]));
     ERR_clear_error();
-    for (int kind = 0; kind < KEYS; kind++)
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         BIO_free(references[kind]);
     OSSL_LIB_CTX_free(place.libctx);
 }
@@ -116,7 +116,7 @@ static void a_key_outlives_the_unloading(void **state)
     BIO *references[KEYS];
 
     (void)state;
-    for (int kind = 0; kind < KEYS; kind++)
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         references[kind] = reference_of(kind);
     assert_int_equal(OSSL_PROVIDER_add_builtin(place.libctx, "hsmux", hsmux_provider_init), 1);
     for (int life = 0; life < LIVES / 4; life++) {
@@ -144,7 +144,7 @@ static void a_key_outlives_the_unloading(void **state)
             EVP_PKEY_free(copy);
         }
     }
-    for (int kind = 0; kind < KEYS; kind++)
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         BIO_free(references[kind]);
     OSSL_LIB_CTX_free(place.libctx);
 }
