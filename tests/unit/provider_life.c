@@ -86,8 +86,7 @@ static void it_lives_a_hundred_times(void **state)
     for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         references[kind] = reference_of(kind);
     assert_int_equal(OSSL_PROVIDER_add_builtin(place.libctx, "hsmux", hsmux_provider_init), 1);
-    for (int life = 0; life < LIVES; life++) {
-        int kind = life % KEYS;
+    for (int life = 0, kind = RSA_2048; life < LIVES; life++, kind = other_kind(kind)) {
         EVP_PKEY *key;
 
         load_into(&place);
@@ -119,8 +118,7 @@ static void a_key_outlives_the_unloading(void **state)
     for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         references[kind] = reference_of(kind);
     assert_int_equal(OSSL_PROVIDER_add_builtin(place.libctx, "hsmux", hsmux_provider_init), 1);
-    for (int life = 0; life < LIVES / 4; life++) {
-        int kind = life % KEYS;
+    for (int life = 0, kind = RSA_2048; life < LIVES / 4; life++, kind = other_kind(kind)) {
         EVP_PKEY *key, *copy;
         EVP_MD_CTX *begun;
 
