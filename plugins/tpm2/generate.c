@@ -27,7 +27,7 @@ static int check_numbers(struct tpm_token *token, const struct hx_spec *spec)
 }
 
 /* Is it among what the TPM can do?  RSA says so itself. */
-static int check_curve(struct tpm_token *token, TPM2_ECC_CURVE curve)
+int tpm_make_check_curve(struct tpm_token *token, TPM2_ECC_CURVE curve)
 {
     TPMS_CAPABILITY_DATA *data = NULL;
     bool found = false;
@@ -52,16 +52,18 @@ static int check_rsa(struct tpm_token *token, const TPMT_PUBLIC *public)
     return rc ? tpm_fail(token, rc, "ask for such a key") : 0;
 }
 
+TPMA_OBJECT tpm_make_usage(uint32_t usage)
+{
+    return (usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE) ? TPMA_OBJECT_SIGN_ENCRYPT : 0) |
+           (usage & (HX_DECRYPT | HX_DERIVE) ? TPMA_OBJECT_DECRYPT : 0);
+}
+
 /* Where the scheme is left open a key does all that its attributes allow, RSA as it is included. */
 static int fill(struct tpm_token *token, const struct hx_spec *spec, const struct tpm_plan *plan, TPMT_PUBLIC *ret)
 {
     TPMU_PUBLIC_PARMS *parms = &ret->parameters;
 
-    *ret = (TPMT_PUBLIC){ .nameAlg = TPM2_ALG_SHA256, .objectAttributes = ATTRIBUTES };
-    if (plan->usage & (HX_SIGN_DIGEST | HX_SIGN_MESSAGE))
-        ret->objectAttributes |= TPMA_OBJECT_SIGN_ENCRYPT;
-    if (plan->usage & (HX_DECRYPT | HX_DERIVE))
-        ret->objectAttributes |= TPMA_OBJECT_DECRYPT;
+    *ret = (TPMT_PUBLIC){ .nameAlg = TPM2_ALG_SHA256, .objectAttributes = ATTRIBUTES | tpm_make_usage(plan->usage) };
     if (spec->type == HX_RSA) {
         ret->type = TPM2_ALG_RSA;
         parms->rsaDetail = (TPMS_RSA_PARMS){ .symmetric.algorithm = TPM2_ALG_NULL,
@@ -76,7 +78,7 @@ static int fill(struct tpm_token *token, const struct hx_spec *spec, const struc
                                              .scheme.scheme = TPM2_ALG_NULL,
                                              .curveID = tpm_curve_of(spec->type),
                                              .kdf.scheme = TPM2_ALG_NULL };
-        return check_curve(token, parms->eccDetail.curveID);
+        return tpm_make_check_curve(token, parms->eccDetail.curveID);
     }
     tpm_make_any_hash(ret);
     return 0;
@@ -106,8 +108,14 @@ static int generate(struct tpm_token *token, const struct hx_spec *spec, struct 
     int result;
 
     if ((result = tpm_spot(token, plan, &spot)) || /* before the TPM works on it for seconds */
-        (result = fill(token, spec, plan, &template.publicArea)) ||
-        (result = tpm_fresh_create(token, plan, &template, &fresh)))
+        (result = fill(token, spec, plan, &template.publicArea)))
+        return result;
+    result = tpm_fresh_create(token, plan, &template, &fresh);
+    if (result == HX_E_UNSUPPORTED && spec->type == HX_GENERIC) {
+        tpm_make_one_hash(&template.publicArea);
+        result = tpm_fresh_create(token, plan, &template, &fresh);
+    }
+    if (result)
         return result;
     result = tpm_settle(token, plan, &fresh, ref);
     tpm_fresh_flush(token, &fresh);

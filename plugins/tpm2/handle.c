@@ -107,4 +107,15 @@ static int load_handle(struct tpm_object *object, const char *rest, struct hx_li
     return tpm_handle_add(token, object->key, info);
 }
 
-const struct tpm_source tpm_source_handles = { .ref = "h:", .list = list_handles, .load = load_handle };
+static int remove_handle(struct tpm_token *token, uint32_t kind, const char *rest)
+{
+    TPM2_HANDLE handle;
+
+    if (!parse(rest, &handle))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the reference names no persistent handle");
+    return tpm_remove_handle(token, kind, handle);
+}
+
+const struct tpm_source tpm_source_handles = {
+    .ref = "h:", .list = list_handles, .load = load_handle, .remove = remove_handle
+};

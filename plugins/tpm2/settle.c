@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SWEPT 16
 
@@ -184,20 +185,49 @@ static int settle(struct settling *s, struct hx_out *ref)
     return s->plan->file ? settle_in_file(s, ref) : settle_at_handle(s, ref);
 }
 
+/* Whoever only takes something away makes no directory. */
+static int lock(struct tpm_token *token, bool make, struct tpm_directory *ret, bool *ret_locked)
+{
+    const char *place = token->book->places.write;
+    int result;
+
+    *ret_locked = false;
+    if (!place || (!make && access(place, F_OK)))
+        return make ? tpm_places_writable(token->host, &token->book->places, &place) : 0;
+    result = tpm_directory_lock(token->host, place, ret);
+    *ret_locked = !result;
+    return result;
+}
+
 int tpm_settle(struct tpm_token *token, const struct tpm_plan *plan, const struct tpm_fresh *fresh, struct hx_out *ref)
 {
     struct settling s = { .token = token, .plan = plan, .fresh = fresh };
     struct tpm_directory directory;
-    const char *place;
-    int result;
+    bool locked;
+    int result = lock(token, plan->label && !plan->file, &directory, &locked);
 
-    if (plan->file || (!plan->label && !token->book->places.write))
-        return settle(&s, ref);
-    if ((result = tpm_places_writable(token->host, &token->book->places, &place)) ||
-        (result = tpm_directory_lock(token->host, place, &directory)))
+    if (result)
         return result;
-    s.directory = &directory;
+    s.directory = locked ? &directory : NULL;
     result = settle(&s, ref);
-    tpm_directory_close(&directory);
+    if (locked)
+        tpm_directory_close(&directory);
+    return result;
+}
+
+int tpm_settle_evict(struct tpm_token *token, TPM2_HANDLE handle)
+{
+    struct settling s = { .token = token };
+    struct tpm_directory directory;
+    bool locked;
+    int result = lock(token, false, &directory, &locked);
+
+    if (result)
+        return result;
+    s.directory = locked ? &directory : NULL;
+    if (!(result = tpm_label_refresh(token)) && (!locked || !(result = sweep(&s))))
+        result = remove_old(&s, &handle, 1);
+    if (locked)
+        tpm_directory_close(&directory);
     return result;
 }
