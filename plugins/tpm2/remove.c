@@ -7,6 +7,23 @@
 
 #include <string.h>
 
+int tpm_remove_check(struct tpm_token *token, TPM2_HANDLE handle, const TPMT_PUBLIC *public)
+{
+    const char *why = NULL;
+
+    if (handle >= TPM2_PLATFORM_PERSISTENT)
+        why = "is the platform's, and the owner may not remove it";
+    else if (handle >> 16 == TPM_HANDLE_EK >> 16)
+        why = "is an endorsement key's: the TPM's identity depends on it";
+    else if (handle == TPM_HANDLE_SRK)
+        why = "is the storage root key's: all keys below it depend on it";
+    else if (public->objectAttributes & TPMA_OBJECT_RESTRICTED)
+        why = "is that of a storage or attestation key, on which others may depend";
+    return why ? hx_fail(token->host, HX_E_UNSUPPORTED,
+                         "handle 0x%08x %s; if you are sure, `tpm2_evictcontrol` removes it", handle, why)
+               : 0;
+}
+
 struct removing {
     uint32_t kind;
     TPM2_HANDLE handle;
@@ -24,7 +41,7 @@ static int check(struct tpm_token *token, const struct removing *removing)
         result =
             hx_fail(token->host, HX_E_NOT_FOUND, "there is another kind of object at handle 0x%08x", removing->handle);
     else
-        result = tpm_evict_check(token, removing->handle, &key->public.publicArea);
+        result = tpm_remove_check(token, removing->handle, &key->public.publicArea);
     tpm_key_release(token, key);
     return result;
 }

@@ -6,6 +6,7 @@
 #include "keyfile.h"
 #include "label.h"
 #include "make.h"
+#include "persistent.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static int remove_old(const struct settling *s, const TPM2_HANDLE *old, size_t o
     int result = 0;
 
     for (size_t i = 0; i < olds && !result; i++) {
-        result = tpm_evict(s->token, old[i]);
+        result = tpm_persistent_drop(s->token, old[i]);
         if (!result)
             result = update(s, &(struct tpm_label){ .handle = old[i] }, 1);
     }
@@ -77,7 +78,7 @@ static int put_at(const struct settling *s, TPM2_HANDLE handle, const TPM2_HANDL
 
     if (result)
         return result;
-    result = tpm_persist(s->token, s->fresh, handle);
+    result = tpm_persistent_put(s->token, s->fresh->tr, handle);
     if (result) {
         update(s, &(struct tpm_label){ .handle = handle }, 1);
         return result;
@@ -97,7 +98,7 @@ static int sweep_one(const struct settling *s, TPM2_HANDLE handle)
         bool is_gone = tpm_label_is_gone(s->token, key);
 
         tpm_key_release(s->token, key);
-        result = is_gone ? tpm_evict(s->token, handle) : 0;
+        result = is_gone ? tpm_persistent_drop(s->token, handle) : 0;
     }
     if (result && result != HX_E_NOT_FOUND)
         return result;

@@ -2,6 +2,7 @@
 /* Where a new key goes, and what is in its way: who bears its label, and who is at its handle. */
 #include "label.h"
 #include "make.h"
+#include "persistent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +104,7 @@ static int check_old(struct tpm_token *token, TPM2_HANDLE handle)
 
     if (result)
         return result;
-    result = tpm_evict_check(token, handle, &key->public.publicArea);
+    result = tpm_remove_check(token, handle, &key->public.publicArea);
     tpm_key_release(token, key);
     return result;
 }
@@ -151,7 +152,7 @@ int tpm_spot(struct tpm_token *token, const struct tpm_plan *plan, struct tpm_sp
         return result;
     spot.olds = bearers.count;
     memcpy(spot.old, bearers.handle, sizeof spot.old);
-    if (!plan->file)
+    if (!plan->file && !(result = tpm_persistent_room(token)))
         result = choose(token, plan, &bearers, &spot);
     for (size_t i = 0; i < spot.olds && !result; i++)
         result = check_old(token, spot.old[i]);
