@@ -33,6 +33,7 @@ void tpm_key_release(struct tpm_token *token, struct tpm_key *key)
         Esys_FlushContext(token->tpm->esys, key->tr);
     if (token->unproven == key)
         token->unproven = NULL;
+    explicit_bzero(&key->auth, sizeof key->auth);
     free(key->file);
     free(key->saved);
     free(key);

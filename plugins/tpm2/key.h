@@ -13,8 +13,11 @@ struct tpm_key {
     ESYS_TR tr; /* ESYS_TR_NONE: not loaded */
     TPM2B_PUBLIC public;
     TPM2B_NAME name; /* hash algorithm and digest of the public area (Part 1 §16) */
-    bool wants_auth; /* it is known to want the token's auth value */
-    bool no_auth; /* it is known to want none */
+    bool wants_auth; /* its auth value is known not to be empty */
+    bool no_auth; /* it is known to be empty */
+    enum tpm_auth_state { TPM_AUTH_NONE, TPM_AUTH_GIVEN, TPM_AUTH_PROVEN } auth_state; /* of auth: see auth.h */
+    pthread_t auth_by; /* who gave it */
+    TPM2B_AUTH auth;
     struct tpm_keyfile *file; /* what it was loaded from; NULL: a persistent key */
     TPMS_CONTEXT *saved; /* of a key file's key while it has no slot; NULL: none */
 };
@@ -44,5 +47,8 @@ struct tpm_use {
 };
 typedef TSS2_RC tpm_command(const struct tpm_use *, void *arg);
 int tpm_use(struct tpm_token *, struct tpm_key *, tpm_command *, void *arg, const char *what);
+
+/* May the empty auth value be tried on the key?  HX_E_LOGIN: the core has to say whether it was tried before. */
+int tpm_check_empty(struct tpm_token *, struct tpm_key *);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tpm2 plugin: its options and its table.  Each callback holds the TPM's lock while it is in the rooms. */
-#include "object.h"
+#include "auth.h"
 
 static const struct hx_option options[] = {
     { "tcti", "how the TPM is reached, as in tpm2-tss; unset: device:/dev/tpmrm0", NULL, 0 },
@@ -123,6 +123,19 @@ static int sign(void *object, const struct hx_alg *alg, const void *in, size_t l
     return operate(tpm_sign, object, alg, in, len, out);
 }
 
+static int authorise(void *p, const void *pin, size_t len)
+{
+    struct tpm_object *object = p;
+    struct tpm_token *token = object->token;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_authorise(object, pin, len);
+    tpm_leave(token);
+    return result;
+}
+
 static int get_random(void *p, void *buf, size_t len)
 {
     struct tpm_token *token = p;
@@ -138,4 +151,5 @@ static int get_random(void *p, void *buf, size_t len)
 HX_PLUGIN(.name = "tpm2", .version = HSMUX_VERSION, .summary = "TPM 2.0: persistent keys, key files, attestation",
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = tpm_token_scan, .describe = describe,
-          .login = login, .forked = tpm_forked, .sign = sign, .random = get_random)
+          .login = login, .forked = tpm_forked, .sign = sign, .random = get_random,
+          .authorise = authorise)
