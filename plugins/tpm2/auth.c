@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The auth value that goes with a command on a key.  Most keys have the empty one, and only trying tells; where a wrong
- * one counts towards lockout, the core says whether it may be tried: for each key once among all processes. */
+/* The auth value that goes with a command on a key.  A wrong one for a key without noDA counts towards lockout, which
+ * shuts out all such keys of the TPM (TPM 2.0 Part 1 §19.8): the core says whether it may be tried, and that is for
+ * each key once among all processes. */
 #include "auth.h"
 
 #include <string.h>
@@ -23,49 +24,51 @@ static bool is_shown(const struct tpm_key *key)
     return tpm_public_facts(&key->public.publicArea, &info) && info.flags & HX_OWN_AUTH;
 }
 
-int tpm_auth_of(struct tpm_token *token, struct tpm_key *key, TPM2B_AUTH *ret)
+static int ask_core(struct tpm_token *token, struct tpm_key *key, const char *why)
 {
-    static const TPM2B_AUTH empty;
-
-    if (key->no_auth) {
-        *ret = empty;
-        return 0;
-    }
-    if (key->auth_state == TPM_AUTH_PROVEN ||
-        (key->auth_state == TPM_AUTH_GIVEN && pthread_equal(key->auth_by, pthread_self()))) {
-        *ret = key->auth;
-        return 0;
-    }
-    if (token->logged_in && !is_shown(key)) {
-        *ret = token->auth;
-        return 0;
-    }
-    if (!token->wants_pin && !key->wants_auth && !tpm_is_guarded(key)) {
-        *ret = empty;
-        return 0;
-    }
     token->unproven = key;
-    return hx_fail(token->host, HX_E_LOGIN, "the key's auth value was not tried yet");
+    return hx_fail(token->host, HX_E_LOGIN, "%s", why);
 }
 
-/* For a storage key, which the PIN is not meant for. */
-int tpm_check_empty(struct tpm_token *token, struct tpm_key *key)
+/* Where a PIN is set the core could offer that one only.  A TPM that lost its power while a key without noDA was in use
+ * counts a wrong value, too: so some must be allowed. */
+int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
 {
     struct tpm_lockout state;
     int result;
 
-    if (key->no_auth || token->logged_in || !tpm_is_guarded(key))
+    if (key->auth_state == TPM_AUTH_PROVEN || !tpm_is_guarded(key))
         return 0;
-    if (token->wants_pin) {
-        result = tpm_lockout(token, &state);
-        return result || state.locked || state.failures + 1 < state.most
-                   ? result
-                   : hx_fail(token->host, HX_E_LOCKED,
-                             "whether the storage key's auth value is empty cannot be tried: one more wrong one would "
-                             "lock the TPM");
-    }
-    token->unproven = key;
-    return hx_fail(token->host, HX_E_LOGIN, "whether the key's auth value is empty was not tried yet");
+    if (!token->wants_pin && (!token->logged_in || !token->auth.size))
+        return token->logged_in ? 0 : ask_core(token, key, "whether the key's auth value is empty was not tried yet");
+    if ((result = tpm_lockout(token, &state)))
+        return result;
+    if (!state.locked && state.most > 1 && (!state.failures || state.failures < state.most / 2))
+        return 0;
+    return hx_fail(token->host, HX_E_LOCKED,
+                   "that the key's auth value is empty is not tried while %u wrong ones count: wait, %u s for each, or "
+                   "say `tpm2_dictionarylockout --clear-lockout`",
+                   state.failures, state.seconds);
+}
+
+static bool is_given(const struct tpm_key *key)
+{
+    return key->auth_state == TPM_AUTH_PROVEN ||
+           (key->auth_state == TPM_AUTH_GIVEN && pthread_equal(key->auth_by, pthread_self()));
+}
+
+int tpm_auth_prepare(struct tpm_token *token, struct tpm_key *key, TPM2B_AUTH *ret)
+{
+    *ret = (TPM2B_AUTH){ 0 };
+    if (is_given(key))
+        *ret = key->auth;
+    else if (!is_shown(key) && key->no_auth)
+        return tpm_auth_empty(token, key);
+    else if (!is_shown(key) && token->logged_in)
+        *ret = token->auth;
+    else if (tpm_is_guarded(key) || key->wants_auth || (token->wants_pin && !key->no_auth))
+        return ask_core(token, key, "the key's auth value was not tried yet");
+    return 0;
 }
 
 int tpm_auth_give(struct tpm_token *token, struct tpm_key *key, const void *pin, size_t len)
@@ -73,8 +76,7 @@ int tpm_auth_give(struct tpm_token *token, struct tpm_key *key, const void *pin,
     if (len > sizeof key->auth.buffer)
         return hx_fail(token->host, HX_E_PIN, "no auth value of a TPM is longer than %zu bytes",
                        sizeof key->auth.buffer);
-    tpm_auth_forget(key);
-    key->auth.size = (UINT16)len;
+    key->auth = (TPM2B_AUTH){ .size = (UINT16)len };
     if (len)
         memcpy(key->auth.buffer, pin, len);
     key->auth_state = TPM_AUTH_GIVEN;
@@ -82,30 +84,41 @@ int tpm_auth_give(struct tpm_token *token, struct tpm_key *key, const void *pin,
     return 0;
 }
 
-void tpm_auth_forget(struct tpm_key *key)
+static void forget(struct tpm_key *key)
 {
     explicit_bzero(&key->auth, sizeof key->auth);
     key->auth_state = TPM_AUTH_NONE;
 }
 
-int tpm_auth_result(struct tpm_token *token, struct tpm_key *key, const TPM2B_AUTH *auth, TSS2_RC rc, const char *what)
+bool tpm_auth_try_empty(const struct tpm_key *key, const TPM2B_AUTH *auth, TSS2_RC rc)
 {
-    bool tried_freely = key->auth_state == TPM_AUTH_NONE && !auth->size;
+    return tpm_is_wrong_auth(rc) && auth->size && !tpm_is_guarded(key) && !key->wants_auth &&
+           key->auth_state != TPM_AUTH_PROVEN;
+}
 
+void tpm_auth_result(struct tpm_key *key, const TPM2B_AUTH *auth, TSS2_RC rc)
+{
     if (!rc) {
-        if (key->auth_state == TPM_AUTH_GIVEN)
-            key->auth_state = TPM_AUTH_PROVEN;
-        key->no_auth = key->no_auth || !auth->size;
-        return 0;
+        key->auth = *auth;
+        key->auth_state = TPM_AUTH_PROVEN;
+    } else if (tpm_is_wrong_auth(rc)) {
+        key->wants_auth = key->wants_auth || !auth->size;
+        key->no_auth = key->no_auth && auth->size;
+        forget(key);
     }
-    if (key->auth_state == TPM_AUTH_GIVEN || tpm_is_wrong_auth(rc))
-        tpm_auth_forget(key);
+}
+
+void tpm_auth_settle(struct tpm_key *key)
+{
+    if (key->auth_state == TPM_AUTH_GIVEN)
+        forget(key);
+}
+
+int tpm_auth_fail(struct tpm_token *token, const TPM2B_AUTH *auth, bool given, TSS2_RC rc, const char *what)
+{
     if (!tpm_is_wrong_auth(rc) || auth->size)
         return tpm_fail(token, rc, what);
-    key->no_auth = false;
-    key->wants_auth = true;
-    return hx_fail(token->host, tried_freely ? HX_E_LOGIN : HX_E_PIN, "%s: the key's auth value (its PIN) is not empty",
-                   what);
+    return hx_fail(token->host, given ? HX_E_PIN : HX_E_LOGIN, "%s: the key's auth value (its PIN) is not empty", what);
 }
 
 /* What a TPM has counted, others of its users may have done; the last try is not ours to spend. */
@@ -134,10 +147,13 @@ int tpm_authorise(struct tpm_object *object, const void *pin, size_t len)
 
     if (!key)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "it is no key");
-    if (!len && key->wants_auth)
+    if (key->auth_state == TPM_AUTH_PROVEN)
+        return 0;
+    if (key->no_auth) /* its file says so */
+        len = 0;
+    else if (!len && key->wants_auth)
         return hx_fail(token->host, HX_E_PIN, "the key's auth value (its PIN) is not empty");
-    if (tpm_is_guarded(key) && key->auth_state != TPM_AUTH_PROVEN && !key->no_auth &&
-        (result = check_tries(token, len)))
+    if (tpm_is_guarded(key) && (result = check_tries(token, len)))
         return result;
-    return key->auth_state == TPM_AUTH_PROVEN || key->no_auth ? 0 : tpm_auth_give(token, key, pin, len);
+    return tpm_auth_give(token, key, pin, len);
 }

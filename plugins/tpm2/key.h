@@ -13,15 +13,17 @@ struct tpm_key {
     ESYS_TR tr; /* ESYS_TR_NONE: not loaded */
     TPM2B_PUBLIC public;
     TPM2B_NAME name; /* hash algorithm and digest of the public area (Part 1 §16) */
-    bool wants_auth; /* its auth value is known not to be empty */
-    bool no_auth; /* it is known to be empty */
+    bool wants_auth; /* its auth value is known not to be empty: its file says so, or it was seen */
+    bool no_auth; /* it is empty: its file says so */
     enum tpm_auth_state { TPM_AUTH_NONE, TPM_AUTH_GIVEN, TPM_AUTH_PROVEN } auth_state; /* of auth: see auth.h */
     pthread_t auth_by; /* who gave it */
     TPM2B_AUTH auth;
-    struct tpm_keyfile *file; /* what it was loaded from; NULL: a persistent key */
-    TPMS_CONTEXT *saved; /* of a key file's key while it has no slot; NULL: none */
+    struct tpm_keyfile *file; /* what it is loaded from; NULL: a persistent key */
+    TPMS_CONTEXT *saved; /* of a key file's key for when it has no slot; NULL: none */
 };
 
+/* A key that nobody else holds yet; NULL: out of memory. */
+struct tpm_key *tpm_key_new(void);
 /* The key at a persistent handle; *ret is for tpm_key_release().  HX_E_NOT_FOUND: there is none. */
 int tpm_key_at(struct tpm_token *, TPM2_HANDLE, struct tpm_key **ret);
 struct tpm_key *tpm_key_retain(struct tpm_key *);
@@ -38,8 +40,8 @@ TPM2_ALG_ID tpm_hash_of_size(size_t size);
 TPM2_ECC_CURVE tpm_curve_of(uint32_t type); /* TPM2_ECC_NONE */
 size_t tpm_curve_width(TPM2_ECC_CURVE);
 
-/* use.c: runs a command with the key loaded and authorised.  It is run once more if the key had to be loaded anew, or
- * room to be made for it. */
+/* use.c: runs a command with the key loaded and authorised.  It is run once more if the key had to be loaded anew, room
+ * to be made for it, or another auth value to be tried: it leaves nothing behind when it fails. */
 struct tpm_use {
     struct tpm_token *token;
     ESYS_CONTEXT *esys;
@@ -47,8 +49,5 @@ struct tpm_use {
 };
 typedef TSS2_RC tpm_command(const struct tpm_use *, void *arg);
 int tpm_use(struct tpm_token *, struct tpm_key *, tpm_command *, void *arg, const char *what);
-
-/* May the empty auth value be tried on the key?  HX_E_LOGIN: the core has to say whether it was tried before. */
-int tpm_check_empty(struct tpm_token *, struct tpm_key *);
 
 #endif

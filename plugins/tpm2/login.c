@@ -25,7 +25,7 @@ static bool takes_auth(const struct tpm_key *key)
 {
     TPMA_OBJECT attributes = key->public.publicArea.objectAttributes;
 
-    return attributes & TPMA_OBJECT_USERWITHAUTH && !(attributes & TPMA_OBJECT_RESTRICTED) && !key->no_auth;
+    return attributes & TPMA_OBJECT_USERWITHAUTH && !(attributes & TPMA_OBJECT_RESTRICTED) && !key->no_auth && key->auth_state != TPM_AUTH_PROVEN;
 }
 
 /* The key that asked, or one that takes an auth value.  *ret NULL: there is none. */
