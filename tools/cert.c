@@ -11,7 +11,7 @@ struct search {
     X509 *cert; /* the one that holds it */
 };
 
-static int print_cert(const struct call *call, X509 *cert)
+static int emit_cert(const struct call *call, X509 *cert)
 {
     AUTO_BIO BIO *out = BIO_new(BIO_s_mem());
     char *pem;
@@ -60,7 +60,7 @@ static int print_of_key(const struct call *call, hx *context, const char *addres
     search.pkey = pkey;
     result = hx_each(context, where, compare_key, &search);
     if (search.cert)
-        status = print_cert(call, search.cert);
+        status = emit_cert(call, search.cert);
     else if (result)
         fail_hx();
     else
@@ -70,7 +70,7 @@ static int print_of_key(const struct call *call, hx *context, const char *addres
 }
 
 /* An address that fits none or several objects is left to the library, which says so. */
-static int print_object(const struct call *call, hx *context, const char *address)
+int print_cert(const struct call *call, hx *context, const char *address)
 {
     AUTO_FOUND struct found found = { 0 };
     AUTO_BYTES struct hx_bytes der = { 0 };
@@ -86,7 +86,7 @@ static int print_object(const struct call *call, hx *context, const char *addres
     if (hx_read(context, address, HX_VALUE, &der))
         return fail_hx();
     cert = cert_parse(der.data, der.len);
-    status = cert ? print_cert(call, cert) : fail_crypto("this object is no X.509 certificate");
+    status = cert ? emit_cert(call, cert) : fail_crypto("this object is no X.509 certificate");
     X509_free(cert);
     return status;
 }
@@ -100,7 +100,7 @@ int cert_run(const struct call *call)
     if (open_context(call, &context))
         return FAILED;
     if (!is_credential(address, &name))
-        return print_object(call, context, address);
+        return print_cert(call, context, address);
     if (hx_credential_get(context, name, "certificate", &bytes))
         return fail_hx();
     return emit(call, bytes.data, bytes.len);

@@ -30,6 +30,15 @@ const struct command commands[] = {
     { "login", "TOKEN", 1, 1, O_PIN | O_PINPAD, login_run, "send a PIN once, even after it was refused" },
     { "token init", "", 0, 0, O_TOKEN | O_LABEL | O_SO_PIN | O_PIN | O_ERASE, token_init_run,
       "initialise a blank token: its label and its PINs" },
+    { "tpm ek", "", 0, 0, O_TOKEN | O_RAW | O_OUT | O_JSON, tpm_ek_run,
+      "print a TPM's endorsement key, as an enrolment wants it" },
+    { "tpm srk", "", 0, 0, O_TOKEN | O_RAW | O_OUT | O_JSON, tpm_srk_run, "print a TPM's storage root key" },
+    { "tpm ek-cert", "", 0, 0, O_TOKEN | O_OUT, tpm_ek_cert_run,
+      "print the maker's certificate of the endorsement key" },
+    { "tpm registration-id", "", 0, 0, O_TOKEN, tpm_registration_id_run,
+      "print the registration id that is reckoned from the endorsement key" },
+    { "tpm activate", "[FILE]", 0, 1, O_TOKEN, tpm_activate_run,
+      "hand a TPM the identity key that a service has wrapped for it" },
     { "plugins", "", 0, 0, O_JSON, plugins_run, "list the installed plugins and their options" },
     { "openssl-conf", "", 0, 0, O_MODULE | O_OUT, openssl_conf_run, "print an openssl.cnf that activates hsmux" },
     { "version", "", 0, 0, 0, version_run, "print the version" },
@@ -64,7 +73,7 @@ static void help_all(void)
 {
     printf("usage: hsmux [-c FILE] COMMAND [OPTIONS] [ARGUMENTS]\n\n");
     for (const struct command *row = commands; row->name; row++)
-        printf("  %-13s %s\n", row->name, row->summary);
+        printf("  %-20s %s\n", row->name, row->summary);
     printf("\n'hsmux COMMAND --help' explains a command; the manual is hsmux(1)\n");
 }
 

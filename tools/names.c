@@ -93,6 +93,15 @@ bool is_credential(const char *address, const char **ret_name)
     return true;
 }
 
+char *encode_base64(const void *data, size_t len)
+{
+    unsigned char *text = malloc((len + 2) / 3 * 4 + 1);
+
+    if (text)
+        EVP_EncodeBlock(text, data, (int)len);
+    return (char *)text;
+}
+
 char *percent_encode(const char *text)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";

@@ -31,6 +31,7 @@ static const struct option_row rows[] = {
     { O_HASH, 0, "hash", "HASH", "sha256, sha384, sha512 or sha1; preset: what suits the key" },
     { O_PSS, 0, "pss", NULL, "RSA: PSS with a salt as long as the hash" },
     { O_DIGEST, 0, "digest", NULL, "standard input is the digest itself, not the message" },
+    { O_RAW, 0, "raw", NULL, "print the bytes themselves, not base64" },
     { O_HEX, 0, "hex", NULL, "print hexadecimal digits, not bytes" },
     { O_RESOURCE, 0, "resource", "URI", "what it is good for, as it is: HUB.azure-devices.net/devices/ID" },
     { O_TTL, 0, "ttl", "SECONDS", "how long it is good for, a year at most" },

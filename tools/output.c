@@ -139,7 +139,8 @@ int emit_binary(const struct call *call, const void *data, size_t len)
         const char *path = option(call, O_OUT);
 
         if ((!path || !strcmp(path, "-")) && isatty(STDOUT_FILENO))
-            return fail("standard output is a terminal: redirect it, or give --hex or --out FILE");
+            return fail("standard output is a terminal: redirect it, or give %s--out FILE",
+                        call->command->options & O_HEX ? "--hex or " : "");
         return emit(call, data, len);
     }
     digits = malloc(2 * len + 2);

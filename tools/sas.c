@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TTL_MAX = 366 * 24 * 60 * 60, SHOWN_MAX = 4, SIG_MAX = 32 };
+enum { TTL_MAX = 366 * 24 * 60 * 60, SIG_LEN = 32 };
 
 #define YEAR_2020 INT64_C(1577836800) /* 2020-01-01 in seconds since 1970 */
 
@@ -42,52 +42,25 @@ static int choose_expiry(int64_t ttl, int64_t *ret)
     return DONE;
 }
 
-/* The secret keys that can make the HMAC. */
-struct secrets {
-    char *first, *all; /* all: quoted, with commas between */
-    int count;
-};
-
-static void secrets_free(struct secrets *secrets)
+/* Can it make the HMAC? */
+static bool is_secret(const struct hx_object *object)
 {
-    free(secrets->first);
-    free(secrets->all);
-}
-
-static int note_secret(void *arg, const char *address, const struct hx_object *object)
-{
-    struct secrets *secrets = arg;
-    char *all;
-
-    if (object->kind != HX_SECRET_KEY || !(object->usage & HX_SIGN_MESSAGE) ||
-        (object->hash && object->hash != HX_SHA256))
-        return 0;
-    if (++secrets->count > SHOWN_MAX)
-        return 0;
-    all = text_of("%s%s'%s'", secrets->all ? secrets->all : "", secrets->all ? ", " : "", address);
-    free(secrets->all);
-    secrets->all = all;
-    if (!secrets->first)
-        secrets->first = strdup(address);
-    return secrets->first && all ? 0 : HX_E_NO_MEMORY;
+    return object->kind == HX_SECRET_KEY && object->usage & HX_SIGN_MESSAGE &&
+           (!object->hash || object->hash == HX_SHA256);
 }
 
 static int find_only_secret(hx *context, char **ret)
 {
-    CLEANUP(secrets_free) struct secrets secrets = { 0 };
+    AUTO_FOUND struct found found = { 0 };
 
-    /* A token that cannot be listed might hold a second one. */
-    if (hx_each(context, NULL, note_secret, &secrets))
+    if (find_fitting(context, NULL, is_secret, &found))
         return fail("%s; --key ADDRESS names the secret key all the same", hx_last_error());
-    if (secrets.count == 0)
+    if (found.count == 0)
         return fail("no token holds a secret key: 'hsmux import --secret --base64 FILE' brings one");
-    if (secrets.count > SHOWN_MAX)
-        return fail("more than one secret key: %s and %d more; --key ADDRESS names it", secrets.all,
-                    secrets.count - SHOWN_MAX);
-    if (secrets.count > 1)
-        return fail("more than one secret key: %s; --key ADDRESS names it", secrets.all);
-    *ret = secrets.first;
-    secrets.first = NULL;
+    if (found.count > 1)
+        return fail("more than one secret key: %s; --key ADDRESS names it", found.all);
+    *ret = found.address;
+    found.address = NULL;
     return DONE;
 }
 
@@ -111,12 +84,9 @@ static int open_key(const struct call *call, hx *context, hx_key **ret)
 /* Base64, then percent-encoded; for free(). */
 static char *encode_signature(const struct hx_bytes *tag)
 {
-    unsigned char text[SIG_MAX / 3 * 4 + 8];
+    AUTO_FREE char *text = tag->len == SIG_LEN ? encode_base64(tag->data, tag->len) : NULL;
 
-    if (tag->len != SIG_MAX)
-        return NULL;
-    EVP_EncodeBlock(text, tag->data, SIG_MAX);
-    return percent_encode((const char *)text);
+    return text ? percent_encode(text) : NULL;
 }
 
 static int print_token(hx_key *key, const char *resource, const char *policy, int64_t expiry)

@@ -47,8 +47,9 @@ enum option_bit {
     O_POLICY = UINT64_C(1) << 31,
     O_SO_PIN = UINT64_C(1) << 32,
     O_ERASE = UINT64_C(1) << 33,
+    O_RAW = UINT64_C(1) << 34,
 };
-enum { OPTIONS = 34 };
+enum { OPTIONS = 35 };
 
 struct call;
 typedef int run_fn(const struct call *);
@@ -104,12 +105,15 @@ void progress_end(void);
 /* find.c */
 struct found {
     char *address; /* the first one's; NULL: there is none */
+    char *all; /* of find_fitting(): the addresses as a message lists them */
     uint32_t kind;
     int count;
 };
 #define AUTO_FOUND CLEANUP(found_free)
 void found_free(struct found *);
 int find_objects(hx *, const char *address, struct found *ret);
+/* hx_each()'s result, of which nothing was said: a token that cannot be listed might hold another. */
+int find_fitting(hx *, const char *address, bool (*fits)(const struct hx_object *), struct found *ret);
 
 /* input.c: memory that is wiped when it is freed; a NUL that is not counted follows the data. */
 struct blob {
@@ -144,6 +148,7 @@ const char *type_word(const struct hx_object *, char buf[static 32]);
 const char *hash_word(uint32_t hash); /* libcrypto's name; NULL: unknown */
 int parse_hash(const char *, uint32_t *ret);
 int parse_type(const char *, struct hx_spec *ret);
+char *encode_base64(const void *data, size_t len); /* on one line; for free(); NULL: no memory */
 char *percent_encode(const char *); /* RFC 3986 §2.1, all but the unreserved characters; for free(); NULL: no memory */
 bool is_credential(const char *address, const char **ret_name); /* hsm: (NULL), hsm:NAME */
 int token_address(const char *token, const char *rest, char **ret); /* "hsm:TOKEN/" and rest, percent-encoded */
@@ -179,6 +184,9 @@ struct p12 {
 int p12_read(const char *path, const char *passphrase_file, struct p12 *ret);
 void p12_free(struct p12 *);
 
+/* cert.c: the certificate at address, or the one of the key there, to --out. */
+int print_cert(const struct call *, hx *, const char *address);
+
 /* sign.c, verify.c */
 int choose_alg(const struct hx_object *, uint32_t hash, bool pss, struct hx_alg *ret); /* hash 0: what suits the key */
 int sign_message(hx_key *, const struct hx_alg *, const void *message, size_t len, struct hx_bytes *ret);
@@ -189,7 +197,7 @@ int openssl_check(char **ret_path, char **ret_text);
 
 /* The commands. */
 run_fn status_run, list_run, cert_run, cert_import_run, ref_run, export_run, key_generate_run, csr_run, import_run,
-    import_p12_run, remove_run, sign_run, sas_run, random_run, login_run, token_init_run, plugins_run, openssl_conf_run,
-    version_run, help_run;
+    import_p12_run, remove_run, sign_run, sas_run, random_run, login_run, token_init_run, tpm_ek_run, tpm_srk_run,
+    tpm_ek_cert_run, tpm_registration_id_run, tpm_activate_run, plugins_run, openssl_conf_run, version_run, help_run;
 
 #endif

@@ -15,6 +15,7 @@ static TSS2_RC decrypt_command(const struct tpm_use *use, void *arg)
     static const TPM2B_DATA no_label;
     struct decryption *decryption = arg;
 
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
     decryption->rc = Esys_RSA_Decrypt(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &decryption->in,
                                       &decryption->scheme, &no_label, &decryption->out);
     return decryption->rc;
@@ -23,7 +24,7 @@ static TSS2_RC decrypt_command(const struct tpm_use *use, void *arg)
 /* The input fits the key's width, which is checked, but not its modulus, or not its padding. */
 static int run(struct tpm_object *object, struct decryption *decryption, struct hx_out *out)
 {
-    int result = tpm_use(object->token, object->key, decrypt_command, decryption, "use the RSA key");
+    int result = tpm_use(object->token, object->key, decrypt_command, decryption, "TPM2_RSA_Decrypt");
     TPM2_RC answer = tpm_rc(decryption->rc);
 
     if (result)

@@ -13,6 +13,7 @@ static TSS2_RC agree_command(const struct tpm_use *use, void *arg)
 {
     struct agreement *agreement = arg;
 
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
     agreement->rc = Esys_ECDH_ZGen(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &agreement->peer,
                                    &agreement->shared);
     return agreement->rc;
@@ -46,7 +47,7 @@ int tpm_derive(struct tpm_object *object, const struct hx_alg *alg, const void *
     width = tpm_curve_width(object->key->public.publicArea.parameters.eccDetail.curveID);
     if ((result = keep_point(object, in, len, width, &agreement.peer)))
         return result;
-    result = tpm_use(object->token, object->key, agree_command, &agreement, "agree on a secret");
+    result = tpm_use(object->token, object->key, agree_command, &agreement, "TPM2_ECDH_ZGen");
     if (result && (tpm_rc(agreement.rc) == TPM2_RC_ECC_POINT || tpm_rc(agreement.rc) == TPM2_RC_NO_RESULT))
         return hx_fail(host, HX_E_INVALID, "the peer's point is not one of the key's curve");
     if (result)

@@ -30,6 +30,7 @@ static TSS2_RC run_sequence(const struct tpm_use *use, ESYS_TR sequence, const s
     TPM2B_MAX_BUFFER part = take(&in, &len);
     TSS2_RC rc = 0;
 
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_DECRYPT);
     while (len && !rc) {
         rc = Esys_SequenceUpdate(use->esys, sequence, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &part);
         part = take(&in, &len);
@@ -63,8 +64,10 @@ static TSS2_RC mac_command(const struct tpm_use *use, void *arg)
     const unsigned char *in = mac->in;
     size_t len = mac->len;
     TPM2B_MAX_BUFFER all = take(&in, &len);
-    TSS2_RC rc = Esys_HMAC(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &all, mac->hash, &mac->out);
+    TSS2_RC rc;
 
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
+    rc = Esys_HMAC(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &all, mac->hash, &mac->out);
     explicit_bzero(&all, sizeof all);
     return rc;
 }
@@ -88,7 +91,7 @@ int tpm_mac(struct tpm_object *object, const struct hx_alg *alg, const void *in,
     if (result || (result = check_hash(object, mac.hash)))
         return result;
     result = tpm_use(object->token, object->key, len > TPM2_MAX_DIGEST_BUFFER ? sequence_command : mac_command, &mac,
-                     "authenticate");
+                     len > TPM2_MAX_DIGEST_BUFFER ? "TPM2_HMAC_Start" : "TPM2_HMAC");
     if (result)
         return result;
     result = hx_put(out, mac.out->buffer, mac.out->size);

@@ -2,6 +2,7 @@
 /* Storage keys: a persistent one, or the owner's primary key, made anew each time. */
 #include "parent.h"
 
+#include "auth.h"
 #include "label.h"
 #include "slot.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tpm2 plugin: its options and its table.  Each callback holds the TPM's lock while it is in the rooms. */
+#include "auth.h"
 #include "crypto.h"
-#include "object.h"
 
 static const struct hx_option options[] = {
     { "tcti", "how the TPM is reached, as in tpm2-tss; unset: device:/dev/tpmrm0", NULL, 0 },
@@ -152,6 +152,19 @@ static void forked(void)
     tpm_crypto_forked();
 }
 
+static int authorise(void *p, const void *pin, size_t len)
+{
+    struct tpm_object *object = p;
+    struct tpm_token *token = object->token;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_authorise(object, pin, len);
+    tpm_leave(token);
+    return result;
+}
+
 static int get_random(void *p, void *buf, size_t len)
 {
     struct tpm_token *token = p;
@@ -168,4 +181,4 @@ HX_PLUGIN(.name = "tpm2", .version = HSMUX_VERSION, .summary = "TPM 2.0: persist
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = tpm_token_scan, .describe = describe,
           .login = login, .forked = forked, .sign = sign, .decrypt = decrypt, .derive = derive, .random = get_random,
-          .remove = remove_object)
+          .remove = remove_object, .authorise = authorise)

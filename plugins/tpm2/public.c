@@ -149,7 +149,7 @@ static bool keyedhash_facts(const TPMT_PUBLIC *public, struct hx_object *info)
 
 bool tpm_public_facts(const TPMT_PUBLIC *public, struct hx_object *ret)
 {
-    struct hx_object info = { .flags = HX_IN_HARDWARE };
+    struct hx_object info = { .flags = HX_IN_HARDWARE | HX_OWN_AUTH };
     bool known = public->type == TPM2_ALG_RSA         ? rsa_facts(public, &info)
                  : public->type == TPM2_ALG_ECC       ? ecc_facts(public, &info)
                  : public->type == TPM2_ALG_KEYEDHASH ? keyedhash_facts(public, &info)

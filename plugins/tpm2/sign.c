@@ -18,6 +18,7 @@ static TSS2_RC sign_command(const struct tpm_use *use, void *arg)
     static const TPMT_TK_HASHCHECK no_ticket = { .tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL };
     struct signing *signing = arg;
 
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_DECRYPT);
     signing->rc = Esys_Sign(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &signing->digest,
                             &signing->scheme, &no_ticket, &signing->signature);
     return signing->rc;
@@ -44,7 +45,7 @@ static int put_signature(struct tpm_object *object, const TPMT_SIGNATURE *signat
 
 static int sign_digest(struct tpm_object *object, struct signing *signing, struct hx_out *out)
 {
-    int result = tpm_use(object->token, object->key, sign_command, signing, "sign");
+    int result = tpm_use(object->token, object->key, sign_command, signing, "TPM2_Sign");
 
     if (result)
         return result;

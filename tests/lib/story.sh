@@ -298,3 +298,17 @@ start_server() {
         -key "$WORK/server.key" -CAfile "$WORK/ca.pem" -Verify 1 -verify_return_error -www "$@"
     wait_port "$PORT"
 }
+
+# sas_of KEYFILE RESOURCE EXPIRY [POLICY]: what the shared access signature must be, by python, from the base64 of the
+# key itself.
+sas_of() {
+    python3 - "$@" <<-'END'
+		import sys, hmac, hashlib, base64
+		from urllib.parse import quote
+		key = base64.b64decode(open(sys.argv[1]).read())
+		resource, expiry, policy = quote(sys.argv[2], safe=""), sys.argv[3], sys.argv[4:]
+		tag = hmac.new(key, (resource + "\n" + expiry).encode(), hashlib.sha256).digest()
+		print("SharedAccessSignature sr=%s&sig=%s&se=%s%s" % (resource, quote(base64.b64encode(tag), safe=""), expiry,
+		      "".join("&skn=" + quote(name, safe="") for name in policy)))
+	END
+}

@@ -24,7 +24,7 @@ mkdir "$WORK/source"
 tar -C "$ROOT" --exclude=./build --exclude=./.git -c . | tar -C "$WORK/source" -x
 (cd "$WORK/source" && unset LD_LIBRARY_PATH && dpkg-buildpackage -b -us -uc -j2) >"$WORK/build.log" 2>&1 ||
     fail "no packages: $(tail -n 20 "$WORK/build.log")"
-for package in libhsmux0 libhsmux-dev hsmux hsmux-plugins; do
+for package in libhsmux0 libhsmux-dev hsmux hsmux-plugins hsmux-plugin-tpm2; do
     [ -f "$(echo "$WORK/${package}"_*.deb)" ] || fail "no package '$package'"
 done
 dpkg-deb -e "$(echo "$WORK"/hsmux_*.deb)" "$WORK/scripts"
@@ -33,13 +33,14 @@ dpkg-deb -e "$(echo "$WORK"/hsmux_*.deb)" "$WORK/scripts"
 step "a fresh Debian with what they depend on"
 depends=$(dpkg-deb -f "$(echo "$WORK"/hsmux_*.deb)" Depends Recommends
     dpkg-deb -f "$(echo "$WORK"/libhsmux0_*.deb)" Depends
-    dpkg-deb -f "$(echo "$WORK"/hsmux-plugins_*.deb)" Depends)
+    dpkg-deb -f "$(echo "$WORK"/hsmux-plugins_*.deb)" Depends
+    dpkg-deb -f "$(echo "$WORK"/hsmux-plugin-tpm2_*.deb)" Depends)
 needed=$(echo "$depends" | sed 's/^[A-Za-z-]*: //; s/([^)]*)//g' | tr -d ' ' | tr ',' '\n' | grep -v hsmux | sort -u | paste -sd,)
 debootstrap --variant=minbase --include="$needed" bookworm "$FOLDER" "${MIRROR%% *}" >"$WORK/debootstrap.log" 2>&1 ||
     fail "debootstrap: $(tail -n 5 "$WORK/debootstrap.log")"
 
 step "installed there"
-cp "$WORK"/{libhsmux0,libhsmux-dev,hsmux,hsmux-plugins}_*.deb "$FOLDER/root/"
+cp "$WORK"/{libhsmux0,libhsmux-dev,hsmux,hsmux-plugins,hsmux-plugin-tpm2}_*.deb "$FOLDER/root/"
 inside sh -c 'dpkg -i /root/*.deb' >"$WORK/dpkg.log" 2>&1 || fail "dpkg: $(tail -n 20 "$WORK/dpkg.log")"
 (cd "$WORK" && inside hsmux version)
 
@@ -47,6 +48,11 @@ step "status: nothing there yet, and what to do"
 inside hsmux status >"$WORK/status" 2>&1 && fail "a credential on an empty device: $(cat "$WORK/status")"
 cat "$WORK/status"
 expect "hsmux key generate" "$WORK/status"
+
+step "the TPM plugin is there, and says nothing where there is no TPM"
+inside hsmux plugins >"$WORK/plugins"
+expect "tpm2" "$WORK/plugins"
+! grep -i tpm "$WORK/status" | grep -v plugin || fail "a TPM is missed: $(cat "$WORK/status")"
 
 step "a key and its certificate: status is content, and openssl signs by the reference"
 inside sh -ec 'hsmux key generate device-1 --type p256
@@ -68,7 +74,7 @@ expect "hsm:file/key/device-1" "$WORK/inside"
 expect "Verified OK" "$WORK/inside"
 
 step "purged, nothing but the device's own keys stays"
-inside dpkg --purge hsmux libhsmux-dev hsmux-plugins libhsmux0 >"$WORK/dpkg.log" 2>&1 ||
+inside dpkg --purge hsmux libhsmux-dev hsmux-plugins hsmux-plugin-tpm2 libhsmux0 >"$WORK/dpkg.log" 2>&1 ||
     fail "dpkg --purge: $(cat "$WORK/dpkg.log")"
 find "$FOLDER/etc" "$FOLDER/usr" -name '*hsmux*' -not -path '*/dpkg/*' >"$WORK/left"
 [ ! -s "$WORK/left" ] || fail "left behind: $(cat "$WORK/left")"

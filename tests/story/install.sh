@@ -6,8 +6,8 @@
 
 step "the files"
 for file in "$LIBDIR/libhsmux.so.0" "$LIBDIR/libhsmux.so" "$LIBDIR/pkgconfig/hsmux.pc" "$LIBDIR/hsmux/file.so" \
-    "$LIBDIR/hsmux/pkcs11.so" "$LIBDIR/hsmux/spyrus.so" "$LIBDIR/ossl-modules/hsmux.so" "$PREFIX/bin/hsmux" \
-    "$PREFIX/etc/hsmux/hsmux.conf" \
+    "$LIBDIR/hsmux/pkcs11.so" "$LIBDIR/hsmux/spyrus.so" "$LIBDIR/hsmux/tpm2.so" \
+    "$LIBDIR/ossl-modules/hsmux.so" "$PREFIX/bin/hsmux" "$PREFIX/etc/hsmux/hsmux.conf" \
     "$PREFIX/include/hsmux/types.h" "$PREFIX/include/hsmux/plugin.h" "$PREFIX/include/hsmux/hsmux.h" \
     "$PREFIX/share/man/man1/hsmux.1" "$PREFIX/share/man/man5/hsmux.conf.5" "$PREFIX/share/man/man7/hsmux-provider.7"; do
     [ -e "$file" ] || fail "not installed: $file"

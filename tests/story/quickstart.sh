@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # limit: 400
-# The quickstart on both tokens: it ends with the client's subject and leaves nothing behind.
+# The quickstart on its tokens: it ends with the client's subject and leaves nothing behind.
 . "$(dirname "$0")/../lib/story.sh"
 
 quickstart() {
@@ -29,6 +29,14 @@ expect "Subject: CN=device-1" "$WORK/told"
 expect "Subject: CN=device-2" "$WORK/end"
 expect "hsm:edge/key/device-key" "$WORK/told"
 expect "hsm:edge/key/second-key" "$WORK/told"
+
+step "on a TPM"
+quickstart --token tpm
+tail -n 6 "$WORK/told" >"$WORK/end"
+expect "Subject: CN=device-1" "$WORK/told"
+expect "Subject: CN=device-2" "$WORK/end"
+expect "hsm:tpm/key/device-key" "$WORK/told"
+expect "hsm:tpm/key/second-key" "$WORK/told"
 
 step "nothing is left"
 outside >"$WORK/after"

@@ -24,13 +24,15 @@ offers() {
 # A configuration that cannot be read, and no plugins: whoever looks at a token would fail.
 ini "[token lost]" "plugin = lost"
 export HSMUX_PLUGINS=$WORK/nothing
-hsmux help | sed -n 's/^  \([a-z][a-z-]*\( [a-z]*\)\?\)  .*/\1/p' | sed 's/ *$//' >"$WORK/commands"
+hsmux help | sed -n 's/^  \([a-z][a-z-]*\( [a-z-]*\)\?\)  .*/\1/p' | sed 's/ *$//' >"$WORK/commands"
 
 step "the commands"
 complete_words "" | diff - <(awk '{ print $1 }' "$WORK/commands" | sort -u)
 offers "import" imp
 offers "generate" key ""
 offers "import" cert imp
+offers "ek ek-cert" tpm ek
+offers "registration-id" help tpm r
 offers "" cert lost
 
 while read -r -a command; do
@@ -61,6 +63,7 @@ offers "" list --token ""
 step "files for the commands that read them, and commands for help"
 [ "$(complete_words import --p12 "a f")" = "a file" ] || fail "import: $(complete_words import --p12 "a f")"
 [ "$(complete_words cert import "a f")" = "a file" ] || fail "cert import: $(complete_words cert import "a f")"
+[ "$(complete_words tpm activate "a f")" = "a file" ] || fail "tpm activate: $(complete_words tpm activate "a f")"
 complete_words help "" | diff - <(awk '{ print $1 }' "$WORK/commands" | sort -u)
 offers "generate" help key ""
 

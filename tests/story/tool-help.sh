@@ -14,7 +14,7 @@ of_manual() {
 
 hsmux help >"$WORK/help"
 hsmux --help | diff "$WORK/help" -
-sed -n 's/^  \([a-z-]*\( [a-z]*\)\?\)  .*/\1/p' "$WORK/help" | sed 's/ *$//' >"$WORK/commands"
+sed -n 's/^  \([a-z-]*\( [a-z-]*\)\?\)  .*/\1/p' "$WORK/help" | sed 's/ *$//' >"$WORK/commands"
 [ "$(wc -l <"$WORK/commands")" -ge 16 ] || fail "commands are missing: $(cat "$WORK/help")"
 
 while read -r command; do
