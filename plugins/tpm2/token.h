@@ -69,5 +69,9 @@ bool tpm_has_handle(struct tpm_token *, TPM2_HANDLE, int *ret_result); /* asked 
 
 /* session.c: what authorises a command: ESYS_TR_PASSWORD, or the session that encrypts parameters. */
 int tpm_session(struct tpm_token *, ESYS_TR *ret);
+/* Of the next command with that session: TPMA_SESSION_DECRYPT: its first parameter is encrypted, TPMA_SESSION_ENCRYPT:
+ * its response's first one.  Each has to be a sized buffer (Part 1 §21). */
+void tpm_encrypt(ESYS_CONTEXT *, ESYS_TR session, TPMA_SESSION which);
+void tpm_session_leave(struct tpm *);
 
 #endif
