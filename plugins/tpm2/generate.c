@@ -126,7 +126,8 @@ static int generate(struct tpm_token *token, void *arg)
     struct tpm_spot spot;
     int result;
 
-    if ((result = tpm_spot(token, plan, &spot)) || /* before the TPM works on it for seconds */
+    if ((result = tpm_settle_sweep(token, plan)) ||
+        (result = tpm_spot(token, plan, &spot)) || /* before the TPM works on it for seconds */
         (result = fill(token, generating->spec, plan, &template.publicArea)) ||
         (result = create(token, plan, &template, &fresh)))
         return result;

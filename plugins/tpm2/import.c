@@ -207,8 +207,8 @@ static int import(struct tpm_token *token, void *arg)
     struct tpm_spot spot;
     int result;
 
-    if ((result = tpm_spot(token, importing->plan, &spot)) || (result = fill(token, importing)) ||
-        (result = load(token, importing, &fresh)))
+    if ((result = tpm_settle_sweep(token, importing->plan)) || (result = tpm_spot(token, importing->plan, &spot)) ||
+        (result = fill(token, importing)) || (result = load(token, importing, &fresh)))
         return result;
     result = tpm_settle(token, importing->plan, &fresh, importing->ref);
     tpm_fresh_flush(token, &fresh);

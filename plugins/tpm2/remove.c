@@ -11,7 +11,7 @@ int tpm_remove_check(struct tpm_token *token, TPM2_HANDLE handle, const TPMT_PUB
 {
     const char *why = NULL;
 
-    if (handle >= TPM2_PLATFORM_PERSISTENT)
+    if (handle >= TPM_PERSISTENT_PLATFORM)
         why = "is the platform's, and the owner may not remove it";
     else if (handle >> 16 == TPM_HANDLE_EK >> 16)
         why = "is an endorsement key's: the TPM's identity depends on it";

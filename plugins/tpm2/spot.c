@@ -11,7 +11,6 @@
  * and people who count from there with tpm2_evictcontrol find the next ones free. */
 #define FIRST 0x81000200u
 #define LAST 0x8100ffffu
-#define HANDLES 64
 
 struct bearers { /* of a label */
     struct hx_list list;
@@ -122,9 +121,9 @@ static int first_free(struct tpm_token *token, const TPM2_HANDLE *taken, size_t 
 static int choose(struct tpm_token *token, const struct tpm_plan *plan, const struct bearers *bearers,
                   struct tpm_spot *spot)
 {
-    TPM2_HANDLE taken[HANDLES];
+    TPM2_HANDLE taken[TPM_PERSISTENT_MAX];
     size_t count;
-    int result = tpm_handles(token, TPM2_PERSISTENT_FIRST, taken, HANDLES, &count);
+    int result = tpm_handles(token, TPM_PERSISTENT_FIRST, taken, TPM_PERSISTENT_MAX, &count);
 
     if (result)
         return result;
