@@ -45,4 +45,7 @@ struct tpm_use {
 typedef TSS2_RC tpm_command(const struct tpm_use *, void *arg);
 int tpm_use(struct tpm_token *, struct tpm_key *, tpm_command *, void *arg, const char *what);
 
+/* May the empty auth value be tried on the key?  HX_E_LOGIN: the core has to say whether it was tried before. */
+int tpm_check_empty(struct tpm_token *, struct tpm_key *);
+
 #endif

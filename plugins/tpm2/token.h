@@ -38,6 +38,10 @@ int tpm_fail(struct tpm_token *, TSS2_RC, const char *what);
 /* The same, where not a key's but a hierarchy's auth was wrong: option is what sets it. */
 int tpm_fail_hierarchy(struct tpm_token *, TSS2_RC, const char *what, const char *option);
 
+/* hierarchy.c: gives the commands that a hierarchy (ESYS_TR_RH_OWNER...) authorises the auth value that the option
+ * sets. */
+int tpm_hierarchy_auth(struct tpm_token *, ESYS_TR hierarchy, const char *option);
+
 /* The TPM's own code, without the number of parameter, handle or session; 0 if it is not the TPM that answered. */
 TPM2_RC tpm_rc(TSS2_RC);
 

@@ -12,7 +12,7 @@ static bool is_guarded(const struct tpm_key *key)
 
 /* May the empty auth value be tried on it?  Most keys have that one, and only trying tells.  While none counts as wrong
  * one try cannot lock a TPM; else the core shall say whether it was tried before. */
-static int check_empty(struct tpm_token *token, struct tpm_key *key)
+int tpm_check_empty(struct tpm_token *token, struct tpm_key *key)
 {
     struct tpm_lockout state;
     int result;
@@ -35,7 +35,7 @@ static int prepare_auth(struct tpm_token *token, struct tpm_key *key, TPM2B_AUTH
     if (!token->wants_pin && key->wants_auth)
         return hx_fail(token->host, HX_E_LOGIN, "the key wants an auth value");
     if (!token->wants_pin && !token->auth.size)
-        return check_empty(token, key);
+        return tpm_check_empty(token, key);
     if (!token->logged_in) {
         token->unproven = key;
         return hx_fail(token->host, HX_E_LOGIN, "the key's auth value is needed");
