@@ -57,7 +57,7 @@ static int list_handles(struct tpm_token *token, struct hx_list *list)
 
     if (!tpm_wants_kind(list, HX_PRIVATE_KEY) && !tpm_wants_kind(list, HX_SECRET_KEY))
         return 0;
-    result = tpm_handles(token, TPM2_PERSISTENT_FIRST, handles, HANDLES, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, HANDLES, &count);
     for (size_t i = 0; i < count && !result; i++) {
         struct tpm_key *key;
 
@@ -69,7 +69,8 @@ static int list_handles(struct tpm_token *token, struct hx_list *list)
             continue;
         }
         if (!result) {
-            result = tpm_handle_add(token, key, list);
+            if (!tpm_label_is_gone(token, key))
+                result = tpm_handle_add(token, key, list);
             tpm_key_release(token, key);
         }
     }
@@ -81,7 +82,7 @@ static bool parse(const char *text, TPM2_HANDLE *ret)
     char *end;
     unsigned long handle = strtoul(text, &end, 16);
 
-    if (*end || strlen(text) != 8 || handle < TPM2_PERSISTENT_FIRST || handle > TPM2_PERSISTENT_LAST)
+    if (*end || strlen(text) != 8 || handle < TPM_PERSISTENT_FIRST || handle > TPM_PERSISTENT_LAST)
         return false;
     *ret = (TPM2_HANDLE)handle;
     return true;
@@ -99,9 +100,22 @@ static int load_handle(struct tpm_object *object, const char *rest, struct hx_li
     result = tpm_key_at(token, handle, &object->key);
     if (result)
         return result;
+    if (tpm_label_is_gone(token, object->key))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the key at handle 0x%08x was replaced", handle);
     if (!tpm_public_facts(&object->key->public.publicArea, &facts) || facts.kind != object->kind)
         return hx_fail(token->host, HX_E_NOT_FOUND, "there is another kind of object at handle 0x%08x", handle);
     return tpm_handle_add(token, object->key, info);
 }
 
-const struct tpm_source tpm_source_handles = { .ref = "h:", .list = list_handles, .load = load_handle };
+static int remove_handle(struct tpm_token *token, uint32_t kind, const char *rest)
+{
+    TPM2_HANDLE handle;
+
+    if (!parse(rest, &handle))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the reference names no persistent handle");
+    return tpm_remove_handle(token, kind, handle);
+}
+
+const struct tpm_source tpm_source_handles = {
+    .ref = "h:", .list = list_handles, .load = load_handle, .remove = remove_handle
+};

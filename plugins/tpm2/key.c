@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys at persistent handles, read once for all that is asked of them within a second. */
-#include "key.h"
+#include "label.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +110,7 @@ int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret
         tpm_key_release(token, key);
         return tpm_fail(token, rc, "read a key's public part");
     }
+    tpm_label_mark(token, key);
     key->until = now_ms() + RECENT_MS;
     key->next = token->recent;
     token->recent = tpm_key_retain(key);

@@ -38,7 +38,7 @@ static int pick(struct tpm_token *token, struct tpm_key **ret)
     *ret = token->unproven ? tpm_key_retain(token->unproven) : NULL;
     if (*ret)
         return 0;
-    result = tpm_handles(token, TPM2_PERSISTENT_FIRST, handles, 64, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, 64, &count);
     for (size_t i = 0; i < count && !result; i++) {
         result = tpm_key_at(token, handles[i], ret);
         if (!result && takes_auth(*ret))

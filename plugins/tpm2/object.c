@@ -2,6 +2,8 @@
 /* The table of sources, and what is the same for objects of all of them. */
 #include "object.h"
 
+#include "label.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
@@ -18,7 +20,7 @@ bool tpm_wants_kind(const struct hx_list *list, uint32_t kind)
 
 int tpm_list(struct tpm_token *token, struct hx_list *list)
 {
-    int result = 0;
+    int result = tpm_label_refresh(token);
 
     for (size_t i = 0; i < SOURCES && !result; i++)
         result = sources[i]->list(token, list);
@@ -71,6 +73,8 @@ int tpm_load(struct tpm_token *token, uint32_t kind, const void *ref, size_t ref
 
     if (!source)
         return hx_fail(token->host, HX_E_NOT_FOUND, "the reference names nothing of a TPM");
+    if ((result = tpm_label_refresh(token)))
+        return result;
     object = calloc(1, sizeof *object);
     if (!object)
         return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");

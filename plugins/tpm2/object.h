@@ -50,9 +50,15 @@ int tpm_mac(struct tpm_object *, const struct hx_alg *, const void *in, size_t l
 int tpm_decrypt(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
 int tpm_derive(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
 
-/* generate.c, import.c, activate.c */
+/* generate.c, import.c, certimport.c, sealed.c, activate.c */
 int tpm_generate(struct tpm_token *, const struct hx_spec *, struct hx_out *ref);
 int tpm_import(struct tpm_token *, const struct hx_spec *, const struct hx_buf *part, size_t parts, struct hx_out *ref);
+int tpm_import_certificate(struct tpm_token *, const struct hx_spec *, const struct hx_buf *part, struct hx_out *ref);
+int tpm_import_data(struct tpm_token *, const struct hx_spec *, const struct hx_buf *part, struct hx_out *ref);
 int tpm_activate(struct tpm_token *, const void *blob, size_t len, struct hx_out *ref);
+
+/* remove.c */
+int tpm_remove_handle(struct tpm_token *, uint32_t kind, TPM2_HANDLE);
+int tpm_remove_key_file(struct tpm_token *, const char *file);
 
 #endif

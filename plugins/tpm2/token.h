@@ -5,7 +5,12 @@
 
 #include "tpm.h"
 
+/* As TPM2_PERSISTENT_..., but tss2's header shifts a one into the sign of an int. */
+#define TPM_PERSISTENT_FIRST 0x81000000u
+#define TPM_PERSISTENT_LAST 0x81ffffffu
+
 struct tpm_key;
+struct tpm_book;
 
 struct tpm_token {
     const struct hx_host *host;
@@ -18,6 +23,7 @@ struct tpm_token {
     bool logged_in; /* auth, maybe an empty one, was tried on a key */
     struct tpm_key *unproven; /* the key that made us ask for it */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
+    struct tpm_book *book; /* label.c */
 };
 
 int tpm_token_open(const struct hx_host *, const char *serial, struct tpm_token **ret);

@@ -21,23 +21,24 @@ need_programs() {
     done
 }
 
-# run_swtpm PORT [unstarted]: its state is in $WORK/tpm; unstarted: nobody has sent TPM2_Startup.
+# run_swtpm PORT [unstarted]: its state is in $WORK/tpm-state; unstarted: nobody has sent TPM2_Startup.
 run_swtpm() {
     local flags=not-need-init,startup-clear indices
     [ "${2-}" != unstarted ] || flags=not-need-init
-    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm" --flags "$flags" \
+    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" --flags "$flags" \
         --server "type=tcp,port=$1,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$(($1 + 1)),bindaddr=127.0.0.1"
     indices=("${!pids[@]}")
     SWTPM_PORT=$1 SWTPM_INDEX=${indices[-1]}
     wait_port "$1"
 }
 
-# start_swtpm [provisioned]: a TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
+# start_swtpm [provisioned]: a new TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
 # endorsement keys, their certificates in its NV memory, and the CA of these in $WORK/tpm-ca/issuercert.pem.
 start_swtpm() {
     local port
     need_programs swtpm tpm2_getcap
-    mkdir "$WORK/tpm"
+    rm -rf "$WORK/tpm-state" "$WORK/tpm-ca"
+    mkdir "$WORK/tpm-state"
     [ "${1-}" != provisioned ] || provision_swtpm
     port=$(free_ports)
     export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$port
@@ -53,7 +54,7 @@ provision_swtpm() {
     printf '%s\n' "statedir = $ca" "signingkey = $ca/signkey.pem" "issuercert = $ca/issuercert.pem" \
         "certserial = $ca/certserial" >"$ca/localca.conf"
     printf '%s\n' "--platform-manufacturer Story" "--platform-version 2.1" "--platform-model TPM" >"$ca/localca.options"
-    swtpm_setup --tpm2 --tpmstate "$WORK/tpm" --create-ek-cert --create-platform-cert --lock-nvram --overwrite \
+    swtpm_setup --tpm2 --tpmstate "$WORK/tpm-state" --create-ek-cert --create-platform-cert --lock-nvram --overwrite \
         --config "$ca/setup.conf" --logfile "$ca/log" >/dev/null || fail "swtpm_setup: $(cat "$ca/log")"
 }
 
