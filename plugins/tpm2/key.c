@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys at persistent handles, read once for all that is asked of them within a second. */
 #include "label.h"
+#include "room.h"
+#include "slot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,25 +18,35 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+struct tpm_key *tpm_key_new(void)
+{
+    struct tpm_key *key = calloc(1, sizeof *key);
+
+    if (key) {
+        key->refs = 1;
+        key->tr = ESYS_TR_NONE;
+    }
+    return key;
+}
+
 struct tpm_key *tpm_key_retain(struct tpm_key *key)
 {
     key->refs++;
     return key;
 }
 
-/* What is at a persistent handle stays there; a key file's key has a slot that is ours. */
 void tpm_key_release(struct tpm_token *token, struct tpm_key *key)
 {
     if (!key || --key->refs)
         return;
-    if (key->tr != ESYS_TR_NONE && key->handle)
+    if (key->file)
+        tpm_slot_drop(token, key);
+    else if (key->tr != ESYS_TR_NONE)
         Esys_TR_Close(token->tpm->esys, &key->tr);
-    else if (key->tr != ESYS_TR_NONE && !atomic_load(&token->tpm->lost))
-        Esys_FlushContext(token->tpm->esys, key->tr);
     if (token->unproven == key)
         token->unproven = NULL;
     free(key->file);
-    free(key->saved);
+    explicit_bzero(key, sizeof *key);
     free(key);
 }
 
@@ -67,17 +79,12 @@ static void drop_stale(struct tpm_token *token)
     }
 }
 
-static TSS2_RC read_key(ESYS_CONTEXT *esys, struct tpm_key *key)
+static TSS2_RC read_public(ESYS_CONTEXT *esys, struct tpm_key *key)
 {
     TPM2B_PUBLIC *public = NULL;
     TPM2B_NAME *name = NULL;
-    TSS2_RC rc = Esys_TR_FromTPMPublic(esys, key->handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &key->tr);
+    TSS2_RC rc = Esys_ReadPublic(esys, key->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public, &name, NULL);
 
-    if (rc) {
-        key->tr = ESYS_TR_NONE;
-        return rc;
-    }
-    rc = Esys_ReadPublic(esys, key->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public, &name, NULL);
     if (rc)
         return rc;
     key->public = *public;
@@ -87,11 +94,25 @@ static TSS2_RC read_key(ESYS_CONTEXT *esys, struct tpm_key *key)
     return 0;
 }
 
+static int read_key(struct tpm_token *token, void *arg)
+{
+    ESYS_CONTEXT *esys = token->tpm->esys;
+    struct tpm_key *key = arg;
+    TSS2_RC rc = Esys_TR_FromTPMPublic(esys, key->handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &key->tr);
+
+    if (rc) {
+        key->tr = ESYS_TR_NONE;
+    } else if ((rc = read_public(esys, key))) {
+        Esys_TR_Close(esys, &key->tr);
+        key->tr = ESYS_TR_NONE;
+    }
+    return rc ? tpm_fail(token, rc, "read a key's public part") : 0;
+}
+
 int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret)
 {
     struct tpm_key *key;
     int result;
-    TSS2_RC rc;
 
     drop_stale(token);
     for (key = token->recent; key; key = key->next)
@@ -101,14 +122,13 @@ int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret
         }
     if (!tpm_has_handle(token, handle, &result))
         return result ? result : hx_fail(token->host, HX_E_NOT_FOUND, "there is no key at handle 0x%08x", handle);
-    key = calloc(1, sizeof *key);
+    key = tpm_key_new();
     if (!key)
         return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");
-    *key = (struct tpm_key){ .refs = 1, .handle = handle, .tr = ESYS_TR_NONE };
-    rc = read_key(token->tpm->esys, key);
-    if (rc) {
+    key->handle = handle;
+    if ((result = tpm_with_room(token, read_key, key))) {
         tpm_key_release(token, key);
-        return tpm_fail(token, rc, "read a key's public part");
+        return result;
     }
     tpm_label_mark(token, key);
     key->until = now_ms() + RECENT_MS;

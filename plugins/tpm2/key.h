@@ -14,11 +14,16 @@ struct tpm_key {
     TPM2B_PUBLIC public;
     TPM2B_NAME name; /* hash algorithm and digest of the public area (Part 1 §16) */
     bool wants_auth; /* it is known to want the token's auth value */
-    bool no_auth; /* it is known to want none */
-    struct tpm_keyfile *file; /* what it was loaded from; NULL: a persistent key */
-    TPMS_CONTEXT *saved; /* of a key file's key while it has no slot; NULL: none */
+    bool no_auth; /* it wants none: its file says so, or it was seen */
+    bool proven; /* it has taken an auth value */
+    bool refused; /* it has refused this one */
+    TPM2B_AUTH refused_auth;
+    struct tpm_keyfile *file; /* what it is loaded from; NULL: a persistent key */
+    TPMS_CONTEXT *saved; /* of a key file's key for when it has no slot; NULL: none */
 };
 
+/* A key that nobody else holds yet; NULL: out of memory. */
+struct tpm_key *tpm_key_new(void);
 /* The key at a persistent handle; *ret is for tpm_key_release().  HX_E_NOT_FOUND: there is none. */
 int tpm_key_at(struct tpm_token *, TPM2_HANDLE, struct tpm_key **ret);
 struct tpm_key *tpm_key_retain(struct tpm_key *);
@@ -35,8 +40,8 @@ TPM2_ALG_ID tpm_hash_of_size(size_t size);
 TPM2_ECC_CURVE tpm_curve_of(uint32_t type); /* TPM2_ECC_NONE */
 size_t tpm_curve_width(TPM2_ECC_CURVE);
 
-/* use.c: runs a command with the key loaded and authorised.  It is run once more if the key had to be loaded anew, or
- * room to be made for it. */
+/* use.c: runs a command with the key loaded and authorised.  It is run once more if the key had to be loaded anew, room
+ * to be made for it, or another auth value to be tried: it leaves nothing behind when it fails. */
 struct tpm_use {
     struct tpm_token *token;
     ESYS_CONTEXT *esys;
@@ -45,7 +50,13 @@ struct tpm_use {
 typedef TSS2_RC tpm_command(const struct tpm_use *, void *arg);
 int tpm_use(struct tpm_token *, struct tpm_key *, tpm_command *, void *arg, const char *what);
 
-/* May the empty auth value be tried on the key?  HX_E_LOGIN: the core has to say whether it was tried before. */
-int tpm_check_empty(struct tpm_token *, struct tpm_key *);
+/* auth.c: which auth value to try on a key now, for wiping.  HX_E_LOGIN: the core knows; HX_E_PIN: it was refused. */
+int tpm_auth_prepare(struct tpm_token *, struct tpm_key *, TPM2B_AUTH *ret);
+/* Of a storage key, or one whose file says so: nothing but the empty value is ever tried. */
+int tpm_auth_empty(struct tpm_token *, struct tpm_key *);
+/* What came of it. */
+void tpm_auth_result(struct tpm_key *, const TPM2B_AUTH *, TSS2_RC);
+/* Shall the empty value be tried after that? */
+bool tpm_auth_try_empty(const struct tpm_key *, const TPM2B_AUTH *, TSS2_RC);
 
 #endif

@@ -10,6 +10,7 @@
 
 static const struct tpm_source *const sources[] = {
     &tpm_source_handles,
+    &tpm_source_keyfiles,
 };
 #define SOURCES (sizeof sources / sizeof *sources)
 

@@ -26,7 +26,7 @@ struct tpm_source {
 };
 
 /* handle.c, keyfiles.c, nvcert.c, certfile.c, sealed.c, ek.c, srk.c */
-extern const struct tpm_source tpm_source_handles;
+extern const struct tpm_source tpm_source_handles, tpm_source_keyfiles;
 
 int tpm_list(struct tpm_token *, struct hx_list *);
 int tpm_load(struct tpm_token *, uint32_t kind, const void *ref, size_t ref_len, struct hx_list *info,

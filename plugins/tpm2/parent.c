@@ -3,6 +3,7 @@
 #include "parent.h"
 
 #include "label.h"
+#include "slot.h"
 
 /* Not a bit of it may change: from another template the TPM makes another key, below which no file loads. */
 const TPM2B_PUBLIC tpm_owner_primary_template = {
@@ -20,6 +21,7 @@ const TPM2B_PUBLIC tpm_owner_primary_template = {
     },
 };
 
+/* It takes a slot, and what is made or loaded below it another: all that a resource manager may have left. */
 static int make_primary(struct tpm_token *token, struct tpm_parent *ret)
 {
     static const TPM2B_SENSITIVE_CREATE nothing_secret;
@@ -32,12 +34,29 @@ static int make_primary(struct tpm_token *token, struct tpm_parent *ret)
 
     if (result || (result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth")))
         return result;
+    tpm_slots_clear(token);
     rc = Esys_CreatePrimary(token->tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE, &nothing_secret,
                             &tpm_owner_primary_template, &nothing_more, &no_pcr, &parent.tr, NULL, NULL, NULL, NULL);
     if (rc)
         return tpm_fail_hierarchy(token, rc, "make the owner's primary key", "owner-auth");
     *ret = parent;
     return 0;
+}
+
+static int fail_auth(struct tpm_token *token, TPM2_HANDLE handle)
+{
+    return hx_fail(token->host, HX_E_CONFIG,
+                   "the storage key at handle 0x%08x wants an auth value, and storage keys have none here", handle);
+}
+
+int tpm_parent_fail(struct tpm_token *token, const struct tpm_parent *parent, TSS2_RC rc, const char *what)
+{
+    TPM2_RC answer = tpm_rc(rc);
+
+    if (!parent->key || (answer != TPM2_RC_AUTH_FAIL && answer != TPM2_RC_BAD_AUTH))
+        return tpm_fail(token, rc, what);
+    token->bad_parent = parent->handle;
+    return fail_auth(token, parent->handle);
 }
 
 static bool is_storage_key(const TPMT_PUBLIC *public)
@@ -49,14 +68,14 @@ static int get_persistent(struct tpm_token *token, TPM2_HANDLE handle, struct tp
 {
     static const TPM2B_AUTH none;
     struct tpm_parent parent = { .handle = handle };
-    int result = tpm_key_at(token, handle, &parent.key);
+    int result = handle == token->bad_parent ? fail_auth(token, handle) : tpm_key_at(token, handle, &parent.key);
 
     if (result)
         return result;
     if (!is_storage_key(&parent.key->public.publicArea))
         result = hx_fail(token->host, HX_E_CONFIG, "what is at handle 0x%08x is no storage key", handle);
     else
-        result = tpm_check_empty(token, parent.key);
+        result = tpm_auth_empty(token, parent.key);
     if (!result && Esys_TR_SetAuth(token->tpm->esys, parent.key->tr, &none))
         result = hx_fail(token->host, HX_E_DEVICE, "the storage key at 0x%08x cannot be used", handle);
     if (result) {

@@ -22,4 +22,7 @@ struct tpm_parent {
 int tpm_parent_get(struct tpm_token *, TPM2_HANDLE handle, struct tpm_parent *ret);
 void tpm_parent_put(struct tpm_token *, struct tpm_parent *);
 
+/* tpm_fail() for a command that the parent authorises. */
+int tpm_parent_fail(struct tpm_token *, const struct tpm_parent *, TSS2_RC, const char *what);
+
 #endif

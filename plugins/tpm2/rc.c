@@ -71,9 +71,10 @@ static int fail_locked(struct tpm_token *token, const char *what)
                    what, state.failures, state.seconds);
 }
 
-/* A handle or session that we hold is not known: the TPM was reset, or somebody flushed it. */
-static bool is_stale(TPM2_RC rc)
+bool tpm_is_stale(TSS2_RC full)
 {
+    TPM2_RC rc = tpm_rc(full);
+
     return (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_H6) ||
            (rc >= TPM2_RC_REFERENCE_S0 && rc <= TPM2_RC_REFERENCE_S6);
 }
@@ -86,6 +87,7 @@ static int fail_lost(struct tpm_token *token, const char *what, const char *why)
 
 static int fail_tpm(struct tpm_token *token, TSS2_RC full, TPM2_RC rc, const char *what)
 {
+    token->tpm->full = token->tpm->full || rc == TPM2_RC_OBJECT_MEMORY;
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
         if (answers[i].rc == rc)
             return hx_fail(token->host, answers[i].result, "%s: %s (0x%x)", what,
@@ -105,7 +107,7 @@ int tpm_fail(struct tpm_token *token, TSS2_RC full, const char *what)
         Esys_Startup(token->tpm->esys, TPM2_SU_CLEAR); /* no kernel or resource manager did it */
         return fail_lost(token, what, "the TPM was reset");
     }
-    if (is_stale(rc))
+    if (tpm_is_stale(full))
         return fail_lost(token, what, "the TPM was reset, or another program flushed what is ours");
     if (rc == TPM2_RC_LOCKOUT)
         return fail_locked(token, what);

@@ -22,6 +22,7 @@ struct tpm_token {
     TPM2B_AUTH auth; /* of keys, once it was given */
     bool logged_in; /* auth, maybe an empty one, was tried on a key */
     struct tpm_key *unproven; /* the key that made us ask for it */
+    TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */
 };
@@ -47,6 +48,9 @@ int tpm_fail_hierarchy(struct tpm_token *, TSS2_RC, const char *what, const char
 /* hierarchy.c: gives the commands that a hierarchy (ESYS_TR_RH_OWNER...) authorises the auth value that the option
  * sets. */
 int tpm_hierarchy_auth(struct tpm_token *, ESYS_TR hierarchy, const char *option);
+
+/* Does it not know a handle or session that we hold?  It was reset, or somebody flushed it. */
+bool tpm_is_stale(TSS2_RC);
 
 /* The TPM's own code, without the number of parameter, handle or session; 0 if it is not the TPM that answered. */
 TPM2_RC tpm_rc(TSS2_RC);

@@ -9,6 +9,11 @@
 #include <stdbool.h>
 #include <tss2/tss2_esys.h>
 
+/* A resource manager gives a connection three slots (Linux's no more): one is left for a parent or a sequence. */
+#define TPM_RESIDENTS 2
+
+struct tpm_key;
+
 struct tpm {
     struct tpm *next; /* the list and the count, under the list's mutex */
     unsigned refs;
@@ -20,6 +25,9 @@ struct tpm {
     ESYS_CONTEXT *esys;
     atomic_bool lost; /* a command was not answered: whoever uses it has to open it anew */
     ESYS_TR salted; /* the session of parameter encryption; ESYS_TR_NONE: there is none yet */
+    struct tpm_key *resident[TPM_RESIDENTS]; /* keys of key files that stay loaded, the last one used first */
+    bool in_step, full; /* a step that may be run again is under way; it found no slot free */
+    unsigned room_wanted; /* so many slots had to be freed for the last step */
 };
 
 /* The TPM that the options lead to; *ret is for tpm_release(). */

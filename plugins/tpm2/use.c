@@ -1,74 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A key at work: its auth value, its slot, and the second try where the TPM has lost or has no room for it. */
-#include "key.h"
+/* A key at work: its slot, its auth value, and the second try where the TPM has lost it. */
+#include "room.h"
+#include "slot.h"
 
 #include <string.h>
 
-/* A wrong auth value for such a key counts towards lockout (TPM 2.0 Part 1 §19.8). */
-static bool is_guarded(const struct tpm_key *key)
+struct use {
+    struct tpm_key *key;
+    tpm_command *command;
+    void *arg;
+    const char *what;
+    TPM2B_AUTH auth;
+};
+
+static TSS2_RC say(struct tpm_token *token, const struct use *use, const TPM2B_AUTH *auth, ESYS_TR session)
 {
-    return !(key->public.publicArea.objectAttributes & TPMA_OBJECT_NODA);
+    struct tpm_use with = { .token = token, .esys = token->tpm->esys, .key = use->key->tr, .session = session };
+    TSS2_RC rc = Esys_TR_SetAuth(with.esys, with.key, auth);
+
+    if (!rc)
+        rc = use->command(&with, use->arg);
+    tpm_auth_result(use->key, auth, rc);
+    return rc;
 }
 
-/* May the empty auth value be tried on it?  Most keys have that one, and only trying tells.  While none counts as wrong
- * one try cannot lock a TPM; else the core shall say whether it was tried before. */
-int tpm_check_empty(struct tpm_token *token, struct tpm_key *key)
+/* A key with no auth value may be among others that have the PIN: it costs nothing to find out. */
+static TSS2_RC say_authorised(struct tpm_token *token, const struct use *use, ESYS_TR session)
 {
-    struct tpm_lockout state;
+    static const TPM2B_AUTH none;
+    TSS2_RC rc = say(token, use, &use->auth, session);
+
+    return tpm_auth_try_empty(use->key, &use->auth, rc) ? say(token, use, &none, session) : rc;
+}
+
+static int attempt(struct tpm_token *token, void *arg)
+{
+    struct use *use = arg;
+    struct tpm_key *key = use->key;
+    ESYS_TR session;
     int result;
-
-    if (key->no_auth || token->logged_in || !is_guarded(key))
-        return 0;
-    if ((result = tpm_lockout(token, &state)))
-        return result;
-    if (!state.failures && !state.locked && state.most > 1)
-        return 0;
-    token->unproven = key;
-    return hx_fail(token->host, HX_E_LOGIN, "whether the key's auth value is empty was not tried yet");
-}
-
-static int prepare_auth(struct tpm_token *token, struct tpm_key *key, TPM2B_AUTH *ret)
-{
-    *ret = (TPM2B_AUTH){ 0 };
-    if (key->no_auth)
-        return 0;
-    if (!token->wants_pin && key->wants_auth)
-        return hx_fail(token->host, HX_E_LOGIN, "the key wants an auth value");
-    if (!token->wants_pin && !token->auth.size)
-        return tpm_check_empty(token, key);
-    if (!token->logged_in) {
-        token->unproven = key;
-        return hx_fail(token->host, HX_E_LOGIN, "the key's auth value is needed");
-    }
-    *ret = token->auth;
-    return 0;
-}
-
-static int run(struct tpm_token *token, struct tpm_key *key, const TPM2B_AUTH *auth, tpm_command *command, void *arg,
-               const char *what)
-{
-    struct tpm_use use = { .token = token, .esys = token->tpm->esys, .key = key->tr };
-    int result = tpm_session(token, &use.session);
     TSS2_RC rc;
 
-    if (result)
-        return result;
-    rc = Esys_TR_SetAuth(use.esys, use.key, auth);
-    if (!rc)
-        rc = command(&use, arg);
-    if (rc)
-        return tpm_fail(token, rc, what);
-    key->no_auth = key->no_auth || !auth->size;
-    return 0;
+    for (bool again = false;; again = true) {
+        if ((result = tpm_slot_take(token, key)))
+            return result;
+        if ((result = tpm_session(token, &session)))
+            break;
+        rc = say_authorised(token, use, session);
+        if (key->file && !again && tpm_is_stale(rc)) {
+            tpm_slot_lost(token, key);
+            continue;
+        }
+        result = rc ? tpm_fail(token, rc, use->what) : 0;
+        break;
+    }
+    tpm_slot_leave(token, key);
+    return result;
 }
 
 int tpm_use(struct tpm_token *token, struct tpm_key *key, tpm_command *command, void *arg, const char *what)
 {
-    TPM2B_AUTH auth;
-    int result = prepare_auth(token, key, &auth);
+    struct use use = { .key = key, .command = command, .arg = arg, .what = what };
+    int result = tpm_auth_prepare(token, key, &use.auth);
 
     if (!result)
-        result = run(token, key, &auth, command, arg, what);
-    explicit_bzero(&auth, sizeof auth);
+        result = tpm_with_room(token, attempt, &use);
+    explicit_bzero(&use.auth, sizeof use.auth);
     return result;
 }
