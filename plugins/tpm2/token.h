@@ -11,6 +11,7 @@
 
 struct tpm_key;
 struct tpm_book;
+struct tpm_nvcert;
 
 struct tpm_token {
     const struct hx_host *host;
@@ -25,6 +26,7 @@ struct tpm_token {
     TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */
+    struct tpm_nvcert *nvcerts; /* what was read of NV indexes */
 };
 
 int tpm_token_open(const struct hx_host *, const char *serial, struct tpm_token **ret);
