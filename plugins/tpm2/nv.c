@@ -39,37 +39,36 @@ void tpm_nv_close(struct tpm_token *token, struct tpm_nv *nv)
         Esys_TR_Close(token->tpm->esys, &nv->tr);
 }
 
-/* An auth value that is set but not configured would be tried in vain. */
-static int owner_lets_us(struct tpm_token *token, bool *ret)
+/* Is the owner's auth value the empty one, so that there is nothing to be wrong? */
+static int is_owner_empty(struct tpm_token *token, bool *ret)
 {
     uint32_t permanent = 0;
-    int result;
+    int result = tpm_property(token, TPM2_PT_PERMANENT, &permanent);
 
-    if (token->host->option(token->host, "owner-auth")) {
-        *ret = true;
-        return 0;
-    }
-    result = tpm_property(token, TPM2_PT_PERMANENT, &permanent);
     if (!result)
-        *ret = !(permanent & TPMA_PERMANENT_OWNERAUTHSET);
+        *ret = !(permanent & TPMA_PERMANENT_OWNERAUTHSET) && !token->host->option(token->host, "owner-auth");
     return result;
 }
 
+/* The owner's configured auth value goes over the bus only where nothing else will do. */
 int tpm_nv_readable(struct tpm_token *token, const struct tpm_nv *nv, ESYS_TR *ret_auth)
 {
     TPMA_NV attributes = nv->public.attributes;
-    bool lets = false;
-    int result = 0;
+    bool by_owner = attributes & TPMA_NV_OWNERREAD, is_empty = false;
+    int result;
 
     if (!(attributes & TPMA_NV_WRITTEN) || attributes & TPMA_NV_READLOCKED)
         return HX_E_UNSUPPORTED;
-    if (attributes & TPMA_NV_OWNERREAD)
-        result = owner_lets_us(token, &lets);
-    if (result)
+    if (by_owner && (result = is_owner_empty(token, &is_empty)))
         return result;
-    if (!lets && (!(attributes & TPMA_NV_AUTHREAD) || !(attributes & TPMA_NV_NO_DA)))
+    if (is_empty)
+        *ret_auth = ESYS_TR_RH_OWNER;
+    else if (attributes & TPMA_NV_AUTHREAD && attributes & TPMA_NV_NO_DA)
+        *ret_auth = nv->tr;
+    else if (by_owner && token->host->option(token->host, "owner-auth"))
+        *ret_auth = ESYS_TR_RH_OWNER;
+    else
         return HX_E_UNSUPPORTED;
-    *ret_auth = lets ? ESYS_TR_RH_OWNER : nv->tr;
     return 0;
 }
 

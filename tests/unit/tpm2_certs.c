@@ -278,13 +278,23 @@ static void import_until(struct fixture *f, const struct blob *der, int commands
     reopen(f);
 }
 
+/* One whose first 1024 bytes, which a TPM takes at once, lack nothing but a part of the signature. */
+static struct blob make_awkward_certificate(struct fixture *f)
+{
+    struct blob der = { .len = 0 };
+
+    for (int names = 25; der.len < 1030; names++)
+        der = make_certificate(f, "device", names);
+    assert_true(der.len < 1090);
+    return der;
+}
+
 static void what_a_power_cut_left_the_next_import_repairs(void **state)
 {
     struct fixture *f = *state;
-    struct blob der = make_certificate(f, "device", 60);
+    struct blob der = make_awkward_certificate(f);
     char ref[64];
 
-    assert_true(der.len > 1024 && der.len <= 3072);
     for (int commands = 1; commands <= 3; commands++) { /* define, and write from the end on */
         import_until(f, &der, commands);
         assert_int_equal(listed(f, HX_CERTIFICATE, NULL), 0);

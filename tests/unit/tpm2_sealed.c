@@ -4,7 +4,7 @@
 #include "tpm2-store.h"
 
 static const struct hx_spec pin_spec = { .kind = HX_DATA, .label = "edge pin" };
-static const struct blob secret = { "73914682", 8 };
+static const struct blob secret = { "31415926", 8 };
 
 static void data_is_sealed_into_a_file_and_comes_back(void **state)
 {
