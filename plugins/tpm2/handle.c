@@ -12,7 +12,7 @@ void tpm_handle_ref(TPM2_HANDLE handle, char ret[TPM_REF_SIZE])
     snprintf(ret, TPM_REF_SIZE, "h:%08x", handle);
 }
 
-static void handle_bytes(TPM2_HANDLE handle, unsigned char ret[4])
+void tpm_handle_id(TPM2_HANDLE handle, unsigned char ret[4])
 {
     for (int i = 0; i < 4; i++)
         ret[i] = (unsigned char)(handle >> (24 - 8 * i));
@@ -27,7 +27,7 @@ int tpm_handle_add(struct tpm_token *token, const struct tpm_key *key, struct hx
     if (!tpm_public_facts(&key->public.publicArea, &info))
         return 0;
     tpm_handle_ref(key->handle, ref);
-    handle_bytes(key->handle, id);
+    tpm_handle_id(key->handle, id);
     info.label = tpm_label_of(token, key, label) ? label : NULL;
     info.id = (struct hx_buf){ id, sizeof id };
     info.ref = (struct hx_buf){ ref, strlen(ref) };
@@ -41,7 +41,7 @@ static bool may_fit(struct tpm_token *token, TPM2_HANDLE handle, const struct hx
 
     if (!want)
         return true;
-    handle_bytes(handle, id);
+    tpm_handle_id(handle, id);
     if (want->id.len && (want->id.len != sizeof id || memcmp(want->id.data, id, sizeof id)))
         return false;
     return !want->label || tpm_label_may_be(token, handle, want->label);

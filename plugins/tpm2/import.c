@@ -230,20 +230,6 @@ static int import_key(struct tpm_token *token, const struct hx_spec *spec, const
     return result;
 }
 
-__attribute__((weak)) int tpm_import_certificate(struct tpm_token *token, const struct hx_spec *spec,
-                                                 const struct hx_buf *part, struct hx_out *ref)
-{
-    (void)spec, (void)part, (void)ref;
-    return hx_fail(token->host, HX_E_UNSUPPORTED, "it cannot take certificates");
-}
-
-__attribute__((weak)) int tpm_import_data(struct tpm_token *token, const struct hx_spec *spec,
-                                          const struct hx_buf *part, struct hx_out *ref)
-{
-    (void)spec, (void)part, (void)ref;
-    return hx_fail(token->host, HX_E_UNSUPPORTED, "it cannot take data");
-}
-
 int tpm_import(struct tpm_token *token, const struct hx_spec *given, const struct hx_buf *part, size_t parts,
                struct hx_out *ref)
 {

@@ -16,6 +16,7 @@ struct tpm_plan {
     TPM2B_AUTH auth; /* of the new key; for wiping */
 };
 int tpm_plan(struct tpm_token *, const struct hx_spec *, struct tpm_plan *ret);
+int tpm_make_auth(struct tpm_token *, TPM2B_AUTH *ret); /* of whatever is made; for wiping */
 
 /* spot.c: what is in the way of the plan. */
 #define TPM_OLD 4

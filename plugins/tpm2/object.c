@@ -11,6 +11,9 @@
 static const struct tpm_source *const sources[] = {
     &tpm_source_handles,
     &tpm_source_keyfiles,
+    &tpm_source_nvcerts,
+    &tpm_source_certfiles,
+    &tpm_source_sealed,
 };
 #define SOURCES (sizeof sources / sizeof *sources)
 
@@ -114,6 +117,8 @@ static int put_marshalled(struct tpm_object *object, struct hx_out *out)
 
 int tpm_read(struct tpm_object *object, uint32_t part, struct hx_out *out)
 {
+    if (object->kind == HX_DATA && part == HX_VALUE)
+        return tpm_unseal(object, out);
     if (!object->key && part == HX_VALUE)
         return hx_put(out, object->value, object->len);
     if (object->key && part == HX_TPM2B_PUBLIC)

@@ -98,18 +98,19 @@ static int read_place(struct tpm_token *token, const struct hx_spec *spec, struc
 }
 
 /* Where a PIN is configured it is the auth value of each new key: the core logs in, and calls again. */
-static int take_auth(struct tpm_token *token, struct tpm_plan *plan)
+int tpm_make_auth(struct tpm_token *token, TPM2B_AUTH *ret)
 {
+    *ret = (TPM2B_AUTH){ 0 };
     token->unborn = token->wants_pin && !token->logged_in;
     if (token->unborn)
         token->unproven = NULL;
     if (token->unborn)
         return hx_fail(token->host, HX_E_LOGIN, "a PIN is configured, and is to be the new key's auth value");
     if (token->wants_pin)
-        plan->auth = token->auth;
-    if (plan->auth.size <= TPM2_SHA256_DIGEST_SIZE)
+        *ret = token->auth;
+    if (ret->size <= TPM2_SHA256_DIGEST_SIZE)
         return 0;
-    plan->auth = (TPM2B_AUTH){ 0 };
+    *ret = (TPM2B_AUTH){ 0 };
     return hx_fail(token->host, HX_E_CONFIG, "a PIN of more than %d bytes cannot be the auth value of a new key",
                    TPM2_SHA256_DIGEST_SIZE);
 }
@@ -122,7 +123,7 @@ int tpm_plan(struct tpm_token *token, const struct hx_spec *spec, struct tpm_pla
     int result;
 
     if ((result = check_spec(token, spec)) || (result = check_usage(token, spec, &plan)) ||
-        (result = read_place(token, spec, &plan)) || (result = take_auth(token, &plan)))
+        (result = read_place(token, spec, &plan)) || (result = tpm_make_auth(token, &plan.auth)))
         return result;
     *ret = plan;
     explicit_bzero(&plan, sizeof plan);

@@ -3,6 +3,7 @@
 #include "token.h"
 
 #include "label.h"
+#include "nvcert.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ void tpm_token_close(struct tpm_token *token)
         pthread_mutex_lock(&token->tpm->lock);
         tpm_keys_forget(token);
         tpm_label_forget(token);
+        tpm_nvcerts_forget(token);
         pthread_mutex_unlock(&token->tpm->lock);
         tpm_release(token->tpm);
     }

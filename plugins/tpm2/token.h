@@ -10,9 +10,11 @@
 #define TPM_PERSISTENT_PLATFORM 0x81800000u /* from here on they are the platform's */
 #define TPM_PERSISTENT_LAST 0x81ffffffu
 #define TPM_PERSISTENT_MAX 256 /* more than any TPM has room for */
+#define TPM_TRANSIENT_FIRST 0x80000000u
 
 struct tpm_key;
 struct tpm_book;
+struct tpm_nvcert;
 
 struct tpm_token {
     const struct hx_host *host;
@@ -28,6 +30,7 @@ struct tpm_token {
     TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */
+    struct tpm_nvcert *nvcerts; /* what was read of NV indexes */
 };
 
 int tpm_token_open(const struct hx_host *, const char *serial, struct tpm_token **ret);

@@ -3,6 +3,8 @@
  * would flush the parent's objects. */
 #include "tpm.h"
 
+#include "crypto.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,4 +104,5 @@ void tpm_forked(void)
     *end = list;
     list = NULL;
     tpm_tcti_forked();
+    tpm_crypto_forked();
 }
