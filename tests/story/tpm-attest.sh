@@ -222,7 +222,6 @@ activates "$WORK/blob"
 
 step "a TPM with a maker's certificate, and with a storage root key that somebody else made"
 stop_swtpm
-rm -r "$WORK/tpm"
 start_swtpm provisioned
 tpm_ini chip
 tpm2_createprimary -C o -G rsa2048:null:aes128cfb -c "$WORK/srk.ctx" \
