@@ -57,7 +57,7 @@ static int list_handles(struct tpm_token *token, struct hx_list *list)
 
     if (!tpm_wants_kind(list, HX_PRIVATE_KEY) && !tpm_wants_kind(list, HX_SECRET_KEY))
         return 0;
-    result = tpm_handles(token, TPM2_PERSISTENT_FIRST, handles, HANDLES, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, HANDLES, &count);
     for (size_t i = 0; i < count && !result; i++) {
         struct tpm_key *key;
 
@@ -81,7 +81,7 @@ static bool parse(const char *text, TPM2_HANDLE *ret)
     char *end;
     unsigned long handle = strtoul(text, &end, 16);
 
-    if (*end || strlen(text) != 8 || handle < TPM2_PERSISTENT_FIRST || handle > TPM2_PERSISTENT_LAST)
+    if (*end || strlen(text) != 8 || handle < TPM_PERSISTENT_FIRST || handle > TPM_PERSISTENT_LAST)
         return false;
     *ret = (TPM2_HANDLE)handle;
     return true;

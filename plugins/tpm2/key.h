@@ -37,6 +37,7 @@ int tpm_public_put(const TPMT_PUBLIC *, struct hx_out *); /* enum hx_part HX_PUB
 int tpm_put_number(struct hx_out *, const unsigned char *data, size_t len, size_t width);
 TPM2_ALG_ID tpm_hash_of(uint32_t hash); /* TPM2_ALG_NULL: not one of a TPM's */
 TPM2_ALG_ID tpm_hash_of_size(size_t size);
+size_t tpm_hash_size(TPM2_ALG_ID); /* 0: it is none of ours */
 TPM2_ECC_CURVE tpm_curve_of(uint32_t type); /* TPM2_ECC_NONE */
 size_t tpm_curve_width(TPM2_ECC_CURVE);
 

@@ -25,7 +25,8 @@ static bool takes_auth(const struct tpm_key *key)
 {
     TPMA_OBJECT attributes = key->public.publicArea.objectAttributes;
 
-    return attributes & TPMA_OBJECT_USERWITHAUTH && !(attributes & TPMA_OBJECT_RESTRICTED) && !key->no_auth && key->auth_state != TPM_AUTH_PROVEN;
+    return attributes & TPMA_OBJECT_USERWITHAUTH && !(attributes & TPMA_OBJECT_RESTRICTED) && !key->no_auth &&
+           key->auth_state != TPM_AUTH_PROVEN;
 }
 
 /* The key that asked, or one that takes an auth value.  *ret NULL: there is none. */
@@ -38,7 +39,7 @@ static int pick(struct tpm_token *token, struct tpm_key **ret)
     *ret = token->unproven ? tpm_key_retain(token->unproven) : NULL;
     if (*ret)
         return 0;
-    result = tpm_handles(token, TPM2_PERSISTENT_FIRST, handles, 64, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, 64, &count);
     for (size_t i = 0; i < count && !result; i++) {
         result = tpm_key_at(token, handles[i], ret);
         if (!result && takes_auth(*ret))

@@ -5,6 +5,10 @@
 
 #include "tpm.h"
 
+/* As TPM2_PERSISTENT_..., but tss2's header shifts a one into the sign of an int. */
+#define TPM_PERSISTENT_FIRST 0x81000000u
+#define TPM_PERSISTENT_LAST 0x81ffffffu
+
 struct tpm_key;
 
 struct tpm_token {

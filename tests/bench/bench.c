@@ -10,6 +10,7 @@
  *                                               of the second, the first runs with none of ours
  *   bench once KEY                              (what start runs) load, sign once, leave
  */
+#include "handshake.h"
 #include "measure.h"
 
 #include <arpa/inet.h>

@@ -8,6 +8,8 @@
  *   layers first WHERE      (what table runs) the module's calls from the start to the first signature
  *   layers memory WHERE     (what table runs) kB more after 2,000 loads of the key, and after 20,000 signatures
  */
+#include "claims.h"
+#include "handshake.h"
 #include "measure.h"
 #include "sides.h"
 
@@ -33,38 +35,6 @@ static const char *self;
 
 /* µs or handshakes/s or signatures/s, by side and round. */
 static double results[SIDES][ROUNDS_MAX];
-
-static struct claim {
-    char what[80];
-    double value, bound;
-    bool at_least;
-} claims[40];
-static size_t claim_count;
-
-static void claim(const char *what, const char *whom, double value, bool at_least, double bound)
-{
-    struct claim *made = &claims[claim_count++];
-
-    *made = (struct claim){ .value = value, .bound = bound, .at_least = at_least };
-    snprintf(made->what, sizeof made->what, "%s%s%s", whom ? whom : "", whom ? ": " : "", what);
-}
-
-/* How many do not hold. */
-static int print_claims(void)
-{
-    int missed = 0;
-
-    printf("\n%-68s %9s %9s\n", "claim", "measured", "bound");
-    for (size_t i = 0; i < claim_count; i++) {
-        const struct claim *made = &claims[i];
-        bool holds = made->at_least ? made->value >= made->bound : made->value <= made->bound;
-
-        printf("%-68s %9.5g %s %6g  %s\n", made->what, made->value, made->at_least ? ">=" : "<=", made->bound,
-               holds ? "yes" : "NO");
-        missed += !holds;
-    }
-    return missed;
-}
 
 static void print_sides(const char *what, int decimals, int count)
 {
@@ -366,7 +336,7 @@ static int table(void)
     compare_handshakes(RSA2048);
     compare_first();
     compare_memory();
-    return print_claims() ? 1 : 0;
+    return claims_print() ? 1 : 0;
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clocks, medians, a signature and a TLS handshake. */
+/* Clocks, medians and a signature. */
 #include "measure.h"
 
 #include <openssl/err.h>
@@ -79,36 +79,4 @@ void sign(OSSL_LIB_CTX *libctx, EVP_PKEY *key)
         EVP_DigestSign(ctx, sig, &len, message, sizeof message) != 1)
         give_up("cannot sign with a key of type", EVP_PKEY_get0_type_name(key) ? EVP_PKEY_get0_type_name(key) : "?");
     EVP_MD_CTX_free(ctx);
-}
-
-SSL_CTX *tls_server(OSSL_LIB_CTX *libctx, EVP_PKEY *key, const char *cert)
-{
-    SSL_CTX *ctx = SSL_CTX_new_ex(libctx, NULL, TLS_server_method());
-
-    if (!ctx || SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
-        give_up("no server with", cert);
-    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-    SSL_CTX_set_num_tickets(ctx, 0);
-    return ctx;
-}
-
-void tls_handshake(SSL_CTX *server, SSL_CTX *client)
-{
-    SSL *s = SSL_new(server), *c = SSL_new(client);
-    BIO *a, *b;
-    int s_done = 0, c_done = 0;
-
-    BIO_new_bio_pair(&a, 0, &b, 0);
-    SSL_set_bio(s, a, a);
-    SSL_set_bio(c, b, b);
-    SSL_set_accept_state(s);
-    SSL_set_connect_state(c);
-    for (int i = 0; i < 20 && !(s_done && c_done); i++) {
-        c_done = SSL_do_handshake(c) == 1;
-        s_done = SSL_do_handshake(s) == 1;
-    }
-    if (!s_done || !c_done)
-        give_up("no handshake with", "a server");
-    SSL_free(s);
-    SSL_free(c);
 }

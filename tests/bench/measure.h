@@ -4,7 +4,6 @@
 #define BENCH_MEASURE_H
 
 #include <openssl/evp.h>
-#include <openssl/ssl.h>
 #include <time.h>
 
 #define ROUNDS_MAX 1000
@@ -25,8 +24,5 @@ EVP_PKEY *load_pem(OSSL_LIB_CTX *, const char *path);
 
 /* One signature of 32 bytes with SHA-256, from EVP_MD_CTX_new() to EVP_MD_CTX_free(). */
 void sign(OSSL_LIB_CTX *, EVP_PKEY *);
-
-SSL_CTX *tls_server(OSSL_LIB_CTX *, EVP_PKEY *, const char *cert); /* TLS 1.3, no tickets */
-void tls_handshake(SSL_CTX *server, SSL_CTX *client); /* in memory */
 
 #endif

@@ -11,8 +11,8 @@ enum { TPM_FIXTURE_SIGN = 0x15d }; /* TPM2_CC_Sign, for who does without tss2's 
 
 struct tpm_fixture {
     char directory[32]; /* temporary; the TPM's state is in it, and room for the test's own files */
-    char tcti[64]; /* swtpm:... */
-    char counted[80]; /* the same through the pcap TCTI: commands that come this way are counted */
+    char tcti[80]; /* swtpm:... */
+    char counted[96]; /* the same through the pcap TCTI: commands that come this way are counted */
     char *environment[2]; /* TPM2TOOLS_TCTI and TCTI_PCAP_FILE as they were */
     pid_t pid;
 };

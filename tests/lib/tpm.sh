@@ -21,37 +21,43 @@ need_programs() {
     done
 }
 
-# run_swtpm PORT|SOCKET [unstarted]: its state is in $WORK/tpm; unstarted: nobody has sent TPM2_Startup.
+# run_swtpm PORT|SOCKET [unstarted]: its state is in $WORK/tpm-state; unstarted: nobody has sent TPM2_Startup.
 run_swtpm() {
-    local flags=not-need-init,startup-clear indices where try
+    local flags=not-need-init,startup-clear indices where
     [ "${2-}" != unstarted ] || flags=not-need-init
     case $1 in
-    /*) where=(--server "type=unixio,path=$1,mode=666" --ctrl "type=unixio,path=$1.ctrl,mode=666") ;;
+    /*)
+        rm -f "$1" "$1.ctrl"
+        where=(--server "type=unixio,path=$1,mode=666" --ctrl "type=unixio,path=$1.ctrl,mode=666")
+        ;;
     *) where=(--server "type=tcp,port=$1,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$(($1 + 1)),bindaddr=127.0.0.1") ;;
     esac
-    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm" --flags "$flags" "${where[@]}"
+    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" --flags "$flags" "${where[@]}"
     indices=("${!pids[@]}")
     SWTPM_PORT=$1 SWTPM_INDEX=${indices[-1]}
     case $1 in
-    /*)
-        for try in $(seq 50); do
-            timeout 5 tpm2_getcap properties-fixed >/dev/null 2>&1 && break
-            [ "${2-}" != unstarted ] || ! [ -S "$1" ] || break
-            sleep 0.1
-        done
-        [ "$try" -lt 50 ] || fail "no TPM after 5 s: $(tail -n 20 "$WORK/swtpm.log")"
-        ;;
+    /*) wait_socket "$1" ;;
     *) wait_port "$1" ;;
     esac
 }
 
-# start_swtpm [provisioned|crowded]: a TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
+wait_socket() {
+    local try
+    for try in $(seq 50); do
+        [ -S "$1" ] && return
+        sleep 0.1
+    done
+    fail "no socket '$1' after $((try / 10)) s: $(tail -n 20 "$WORK"/*.log)"
+}
+
+# start_swtpm [provisioned|crowded]: a new TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
 # endorsement keys, their certificates in its NV memory, and the CA of these in $WORK/tpm-ca/issuercert.pem.  crowded:
 # for many processes at once, by a socket in $WORK: its TCP port would let some of them wait for a second.
 start_swtpm() {
     local where
     need_programs swtpm tpm2_getcap
-    mkdir "$WORK/tpm"
+    rm -rf "$WORK/tpm-state" "$WORK/tpm-ca"
+    mkdir "$WORK/tpm-state"
     [ "${1-}" != provisioned ] || provision_swtpm
     if [ "${1-}" = crowded ]; then
         where=$WORK/swtpm
@@ -72,7 +78,7 @@ provision_swtpm() {
     printf '%s\n' "statedir = $ca" "signingkey = $ca/signkey.pem" "issuercert = $ca/issuercert.pem" \
         "certserial = $ca/certserial" >"$ca/localca.conf"
     printf '%s\n' "--platform-manufacturer Story" "--platform-version 2.1" "--platform-model TPM" >"$ca/localca.options"
-    swtpm_setup --tpm2 --tpmstate "$WORK/tpm" --create-ek-cert --create-platform-cert --lock-nvram --overwrite \
+    swtpm_setup --tpm2 --tpmstate "$WORK/tpm-state" --create-ek-cert --create-platform-cert --lock-nvram --overwrite \
         --config "$ca/setup.conf" --logfile "$ca/log" >/dev/null || fail "swtpm_setup: $(cat "$ca/log")"
 }
 

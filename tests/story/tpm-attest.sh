@@ -197,6 +197,22 @@ for part in 0 1 2 3 4 5; do
     refuses
 done
 
+step "ended at any byte"
+blob
+python3 - "$WORK/blob" <<-'END'
+	import sys
+	from ctypes import CDLL, byref, c_char_p, c_size_t, c_void_p
+	library, context, blob = CDLL("libhsmux.so.0"), c_void_p(), open(sys.argv[1], "rb").read()
+	library.hx_activate.argtypes = [c_void_p, c_char_p, c_char_p, c_size_t, c_void_p]
+	library.hx_free.argtypes = [c_void_p]
+	assert library.hx_new(None, byref(context)) == 0
+	taken = [size for size in range(len(blob)) if library.hx_activate(context, b"tpm", blob[:size], size, None) == 0]
+	library.hx_free(context)
+	sys.exit("taken: %s" % taken if taken else 0)
+END
+makes_hmac 100
+nothing_left
+
 step "for another TPM"
 for key in ek srk; do
     cp "$WORK/$key" "$WORK/own"

@@ -38,7 +38,7 @@ static void software_keys_do_not_care_for_a_broken_configuration(void **state)
 
     (void)state;
     write_config("[nonsense");
-    for (int kind = 0; kind < KEYS; kind++) {
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind)) {
         PEM_write_bio_PrivateKey(pem, twins[kind], NULL, NULL, 0, NULL, NULL);
         key = PEM_read_bio_PrivateKey_ex(pem, NULL, NULL, NULL, fresh, NULL);
         assert_int_equal(EVP_PKEY_eq(key, twins[kind]), 1);
@@ -214,16 +214,20 @@ static int count_names(const char *address)
 
 static void a_listing_names_each_object_once(void **state)
 {
+    int count = 0;
+
     (void)state;
-    assert_int_equal(count_names("hsm:soft/key"), KEYS);
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind))
+        count++;
+    assert_int_equal(count_names("hsm:soft/key"), count);
     assert_int_equal(count_names("hsm:soft/cert"), 1);
-    assert_true(count_names("hsm:soft/") >= KEYS + 1);
+    assert_true(count_names("hsm:soft/") >= count + 1);
 }
 
 static void a_child_goes_on_with_its_parents_key(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < KEYS; kind++) {
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind)) {
         EVP_PKEY *key = open_key(kind);
         unsigned char sig[512];
         size_t len = sizeof(sig);
@@ -329,7 +333,7 @@ static void assert_no_token_makes_it(int kind)
 static void whoever_wants_a_key_of_his_own_gets_a_software_one(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < KEYS; kind++)
+    for (int kind = 0; kind < KEYS; kind = next_kind(kind))
         assert_no_token_makes_it(kind);
 }
 

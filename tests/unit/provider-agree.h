@@ -9,6 +9,15 @@ static const int curves[] = { P256, P384, P521 };
 
 enum { CURVES = sizeof(curves) / sizeof(*curves), SECRET_MAX = 128 };
 
+/* As next_kind(). */
+static inline int next_curve(int i)
+{
+    do
+        i++;
+    while (i < CURVES && !twins[curves[i]]);
+    return i;
+}
+
 struct secret {
     unsigned char bytes[SECRET_MAX];
     size_t len;

@@ -50,7 +50,7 @@ static inline int rows_set_up(void **state)
     plain = OSSL_LIB_CTX_new();
     plain_provider = OSSL_PROVIDER_load(plain, "default");
     assert_non_null(plain_provider);
-    for (int kind = 0; kind < ALL_KEYS; kind++) {
+    for (int kind = 0; kind < ALL_KEYS; kind = next_kind(kind)) {
         unsigned char *der = NULL;
         const unsigned char *at;
         int len = i2d_PUBKEY(twins[kind], &der);
@@ -81,12 +81,14 @@ struct turn { /* one row with one key */
     char name[64];
 };
 
-/* No row leaves anything behind on the error queue. */
+/* No row leaves anything behind on the error queue.  What the token has no key for is shown as skipped. */
 static void take_turn(void **state)
 {
     struct turn *turn = *state;
     void *subject = turn->subject;
 
+    if (!turn->subject->key)
+        skip();
     ERR_clear_error();
     turn->row->run(&subject);
     if (!ERR_peek_error())

@@ -10,7 +10,7 @@ enum { THREADS = 8, ROUNDS = 20 };
 static void both_sides_come_to_one_secret(void **state)
 {
     (void)state;
-    for (int i = 0; i < CURVES; i++) {
+    for (int i = 0; i < CURVES; i = next_curve(i)) {
         EVP_PKEY *token = open_key(curves[i]), *other = software_key(kinds[curves[i]].group);
         EVP_PKEY *ours_public = imported(other), *theirs_public = public_half(other);
         struct secret secret = agree(other, twins[curves[i]]);
@@ -29,7 +29,7 @@ static void both_sides_come_to_one_secret(void **state)
 static void a_compressed_point_is_as_good(void **state)
 {
     (void)state;
-    for (int i = 0; i < CURVES; i++) {
+    for (int i = 0; i < CURVES; i = next_curve(i)) {
         EVP_PKEY *token = open_key(curves[i]), *other = software_key(kinds[curves[i]].group), *peer;
         struct secret secret = agree(other, twins[curves[i]]), got;
 
@@ -53,7 +53,7 @@ static void a_compressed_point_is_as_good(void **state)
 static void a_peer_may_take_the_curve_from_the_key_itself(void **state)
 {
     (void)state;
-    for (int i = 0; i < CURVES; i++) {
+    for (int i = 0; i < CURVES; i = next_curve(i)) {
         EVP_PKEY *token = open_key(curves[i]), *other = software_key(kinds[curves[i]].group), *peer = EVP_PKEY_new();
         struct secret secret = agree(other, twins[curves[i]]), got;
         unsigned char *point = NULL;

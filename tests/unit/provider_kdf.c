@@ -15,7 +15,7 @@ static void the_kdf_gives_what_the_default_provider_gives(void **state)
     static const char *const digests[] = { "SHA1", "SHA224", "SHA256", "SHA384", "SHA512" };
 
     (void)state;
-    for (int i = 0; i < CURVES; i++) {
+    for (int i = 0; i < CURVES; i = next_curve(i)) {
         EVP_PKEY *token = open_key(curves[i]), *other = software_key(kinds[curves[i]].group);
         EVP_PKEY *peer = public_half(other);
 

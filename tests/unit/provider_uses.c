@@ -11,7 +11,7 @@
 static void a_certificate_is_signed(void **state)
 {
     const struct subject *subject = *state;
-    const struct subject *other = &subjects[(subject->kind + 1) % ALL_KEYS];
+    const struct subject *other = &subjects[other_kind(subject->kind)];
     X509 *certificate = self_signed(subject), *read = in_plain(certificate);
 
     assert_int_equal(X509_verify(read, subject->public), 1);
