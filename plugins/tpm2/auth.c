@@ -30,26 +30,8 @@ static int ask_core(struct tpm_token *token, struct tpm_key *key, const char *wh
     return hx_fail(token->host, HX_E_LOGIN, "%s", why);
 }
 
-/* What a TPM has counted, others of its users may have done; the last try is not ours to spend. */
-static int check_tries(struct tpm_token *token, size_t len)
-{
-    struct tpm_lockout state;
-    int result = tpm_lockout(token, &state);
-
-    if (result)
-        return result;
-    if (state.locked)
-        return tpm_fail(token, TPM2_RC_LOCKOUT, "authorise");
-    if (state.failures + 1 < state.most || (!state.failures && len))
-        return 0;
-    return hx_fail(token->host, HX_E_LOCKED,
-                   "the TPM has counted %u wrong auth values, and one more would lock it, so none is sent: it forgets "
-                   "one every %u s, and all after `tpm2_dictionarylockout --clear-lockout`",
-                   state.failures, state.seconds);
-}
-
-/* Where a PIN is set the core could offer that one only.  A TPM that lost its power while a key without noDA was in use
- * counts a wrong value, too: so some must be allowed. */
+/* The core has no memory for these.  A TPM that lost its power while a key without noDA was in use counts a wrong value,
+ * too: so some must be allowed, and the last ones are left to others. */
 int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
 {
     struct tpm_lockout state;
@@ -57,13 +39,9 @@ int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
 
     if (key->auth_state == TPM_AUTH_PROVEN || !tpm_is_guarded(key))
         return 0;
-    if (token->trying && pthread_equal(token->trier, pthread_self()))
-        return check_tries(token, 0);
-    if (!token->wants_pin && (!token->logged_in || !token->auth.size))
-        return token->logged_in ? 0 : ask_core(token, key, "whether the key's auth value is empty was not tried yet");
     if ((result = tpm_lockout(token, &state)))
         return result;
-    if (!state.locked && state.most > 1 && (!state.failures || state.failures < state.most / 2))
+    if (!state.locked && state.failures + 1 < state.most && (state.failures < 2 || state.failures < state.most / 2))
         return 0;
     return hx_fail(token->host, HX_E_LOCKED,
                    "that the key's auth value is empty is not tried while %u wrong ones count: wait, %u s for each, or "
@@ -128,10 +106,8 @@ void tpm_auth_result(struct tpm_key *key, const TPM2B_AUTH *auth, TSS2_RC rc)
     }
 }
 
-void tpm_auth_settle(struct tpm_token *token, struct tpm_key *key)
+void tpm_auth_settle(struct tpm_key *key)
 {
-    if (token->trying && pthread_equal(token->trier, pthread_self()))
-        token->trying = false;
     if (key->auth_state == TPM_AUTH_GIVEN)
         forget(key);
 }
@@ -143,6 +119,24 @@ int tpm_auth_fail(struct tpm_token *token, const TPM2B_AUTH *auth, bool given, T
     return hx_fail(token->host, given ? HX_E_PIN : HX_E_LOGIN, "%s: the key's auth value (its PIN) is not empty", what);
 }
 
+/* What a TPM has counted, others of its users may have done; the last try is not ours to spend. */
+static int check_tries(struct tpm_token *token, size_t len)
+{
+    struct tpm_lockout state;
+    int result = tpm_lockout(token, &state);
+
+    if (result)
+        return result;
+    if (state.locked)
+        return tpm_fail(token, TPM2_RC_LOCKOUT, "authorise");
+    if (state.failures + 1 < state.most || (!state.failures && len))
+        return 0;
+    return hx_fail(token->host, HX_E_LOCKED,
+                   "the TPM has counted %u wrong auth values, and one more would lock it, so none is sent: it forgets "
+                   "one every %u s, and all after `tpm2_dictionarylockout --clear-lockout`",
+                   state.failures, state.seconds);
+}
+
 int tpm_authorise(struct tpm_object *object, const void *pin, size_t len)
 {
     struct tpm_token *token = object->token;
@@ -151,8 +145,6 @@ int tpm_authorise(struct tpm_object *object, const void *pin, size_t len)
 
     if (!key)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "it is no key");
-    token->trying = true; /* the key that a key file's is below, too */
-    token->trier = pthread_self();
     if (key->auth_state == TPM_AUTH_PROVEN)
         return 0;
     if (key->no_auth) /* its file says so */

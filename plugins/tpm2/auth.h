@@ -22,7 +22,7 @@ int tpm_auth_fail(struct tpm_token *, const TPM2B_AUTH *, bool given, TSS2_RC, c
 
 /* Gives one, for this thread alone until a command has shown that it is right, or it is settled. */
 int tpm_auth_give(struct tpm_token *, struct tpm_key *, const void *pin, size_t len);
-void tpm_auth_settle(struct tpm_token *, struct tpm_key *);
+void tpm_auth_settle(struct tpm_key *);
 
 /* The core's word for a key (authorise() in plugin.h): none is sent that would lock the TPM. */
 int tpm_authorise(struct tpm_object *, const void *pin, size_t len);

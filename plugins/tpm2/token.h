@@ -21,8 +21,6 @@ struct tpm_token {
     TPM2B_AUTH auth; /* of keys, once it was given */
     bool logged_in; /* auth, maybe an empty one, was tried on a key */
     struct tpm_key *unproven; /* the key that made us ask for it */
-    bool trying; /* by the core's word this thread alone, of all processes, tries an auth value */
-    pthread_t trier;
     TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
 };

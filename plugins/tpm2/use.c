@@ -68,7 +68,7 @@ int tpm_use(struct tpm_token *token, struct tpm_key *key, tpm_command *command, 
     use.given = key->auth_state != TPM_AUTH_NONE;
     if (!result)
         result = tpm_with_room(token, attempt, &use);
-    tpm_auth_settle(token, key);
+    tpm_auth_settle(key);
     explicit_bzero(&use.auth, sizeof use.auth);
     return result;
 }
