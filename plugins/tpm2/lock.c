@@ -13,36 +13,49 @@
 #include <unistd.h>
 
 #define WAIT_MS 10000
-#define NAP_MS 8
 
-static bool bind_name(int fd, const struct tpm *tpm)
+/* false: another process has that name. */
+static bool bind_name(int fd, const char *what, const struct tpm *tpm)
 {
     struct sockaddr_un name = { .sun_family = AF_UNIX };
     const char *tcti = strncmp(tpm->tcti, "pcap:", 5) ? tpm->tcti : tpm->tcti + 5;
     size_t len = strlen(tcti);
-    int used =
-        snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "hsmux-tpm2 %s", len > 90 ? tcti + len - 90 : tcti);
+    int used = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "hsmux-tpm2 %s %s", what,
+                        len > 80 ? tcti + len - 80 : tcti);
 
     return !bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)used));
 }
 
-int tpm_room_lock(struct tpm_token *token)
+/* The descriptor that holds the name; -1: it was another's for too long. */
+static int take(const char *what, const struct tpm *tpm)
 {
-    struct tpm *tpm = token->tpm;
-    int fd;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (tpm->managed || !tpm->in_step || tpm->room_lock >= 0)
-        return 0;
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    for (long waited = 0, nap = 1; fd >= 0 && waited < WAIT_MS; waited += nap, nap = nap < NAP_MS ? 2 * nap : NAP_MS) {
-        if (bind_name(fd, tpm)) {
-            tpm->room_lock = fd;
-            return 0;
-        }
-        nanosleep(&(struct timespec){ .tv_nsec = nap * 1000000 }, NULL);
+    for (int waited = 0; fd >= 0 && waited < WAIT_MS; waited++) {
+        if (bind_name(fd, what, tpm))
+            return fd;
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
     if (fd >= 0)
         close(fd);
+    return -1;
+}
+
+/* Who had it a moment ago comes after whoever waits for it: one waits for the lock, and all others for his place. */
+int tpm_room_lock(struct tpm_token *token)
+{
+    struct tpm *tpm = token->tpm;
+    int next;
+
+    if (tpm->managed || !tpm->in_step || tpm->room_lock >= 0)
+        return 0;
+    next = take("next", tpm);
+    if (next >= 0) {
+        tpm->room_lock = take("now", tpm);
+        close(next);
+    }
+    if (tpm->room_lock >= 0)
+        return 0;
     return hx_fail(token->host, HX_E_BUSY, "another process has had objects in the TPM's slots for %d s",
                    WAIT_MS / 1000);
 }

@@ -166,6 +166,24 @@ tpm_key() {
     tpm2_flushcontext -t
 }
 
+# tpm_key_file LABEL TYPE: a key file of others' making in $WORK/keys, below the SRK, which is made if there is none.
+tpm_key_file() {
+    local made=$WORK/tpm-key srk=0x81000001
+    if [[ $(tpm2_getcap handles-persistent) != *$srk* ]]; then
+        tpm2_createprimary -Q -C o -G ecc -c "$made.srk" \
+            -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt"
+        tpm2_evictcontrol -Q -C o -c "$made.srk" $srk >/dev/null
+        tpm2_flushcontext -t
+    fi
+    mkdir -p "$WORK/keys"
+    tpm2_create -Q -C $srk -G "$2" -u "$made.pub" -r "$made.priv" \
+        -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|noda"
+    tpm2_encodeobject -C $srk -u "$made.pub" -r "$made.priv" -o "$WORK/keys/$1.tss"
+    chmod 644 "$WORK/keys/$1.tss"
+    tpm2_flushcontext -t
+    tpm2_flushcontext -l
+}
+
 # wrong_auths: how many wrong authorisations the TPM has counted; at 3 it locks.
 wrong_auths() {
     echo $(($(tpm2_getcap properties-variable | sed -n 's/^TPM2_PT_LOCKOUT_COUNTER: //p')))
