@@ -126,6 +126,13 @@ tpm_left() {
     done
 }
 
+nothing_left() {
+    local left
+    tpm2_getcap properties-fixed >/dev/null || fail "the TPM does not answer"
+    left=$(tpm_left)
+    [ -z "$left" ] || fail "left in the TPM: $left"
+}
+
 # start_tpm [provisioned]: a TPM behind tpm2-abrmd; from here on tpm2-tools use it.  Programs that fork must reach it through $TPM_BRIDGE: D-Bus does not
 # outlive fork(), and this way each process has a helper with a connection of its own.
 start_tpm() {

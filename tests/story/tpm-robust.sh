@@ -23,10 +23,6 @@ hsmux ref "$held" --out "$WORK/held.ref"
 hsmux ref "$filed" --out "$WORK/filed.ref"
 hsmux ref hsm:tpm/key/other --out "$WORK/other.ref"
 
-nothing_left() {
-    [ -z "$(tpm_left)" ] || fail "left in the TPM: $(tpm_left)"
-}
-
 for key in "$held" "$filed"; do
     step "$key: 8 threads x 50 signatures"
     "$BUILD/tests/lib/crowd" "$key" 8 50
