@@ -30,8 +30,8 @@ static int ask_core(struct tpm_token *token, struct tpm_key *key, const char *wh
     return hx_fail(token->host, HX_E_LOGIN, "%s", why);
 }
 
-/* Where a PIN is set the core could offer that one only.  A TPM that lost its power while a key without noDA was in use
- * counts a wrong value, too: so some must be allowed. */
+/* The core has no memory for these.  A TPM that lost its power while a key without noDA was in use counts a wrong value,
+ * too: so some must be allowed, and the last ones are left to others. */
 int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
 {
     struct tpm_lockout state;
@@ -39,11 +39,9 @@ int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
 
     if (key->auth_state == TPM_AUTH_PROVEN || !tpm_is_guarded(key))
         return 0;
-    if (!token->wants_pin && (!token->logged_in || !token->auth.size))
-        return token->logged_in ? 0 : ask_core(token, key, "whether the key's auth value is empty was not tried yet");
     if ((result = tpm_lockout(token, &state)))
         return result;
-    if (!state.locked && state.most > 1 && (!state.failures || state.failures < state.most / 2))
+    if (!state.locked && state.failures + 1 < state.most && (state.failures < 2 || state.failures < state.most / 2))
         return 0;
     return hx_fail(token->host, HX_E_LOCKED,
                    "that the key's auth value is empty is not tried while %u wrong ones count: wait, %u s for each, or "

@@ -21,28 +21,29 @@ static TSS2_RC decrypt_command(const struct tpm_use *use, void *arg)
     return decryption->rc;
 }
 
-/* The input fits the key's width, which is checked, but not its modulus, or not its padding. */
 static int run(struct tpm_object *object, struct decryption *decryption, struct hx_out *out)
 {
     int result = tpm_use(object->token, object->key, decrypt_command, decryption, "TPM2_RSA_Decrypt");
-    TPM2_RC answer = tpm_rc(decryption->rc);
 
     if (result)
-        return answer == TPM2_RC_VALUE || answer == TPM2_RC_SIZE
-                   ? hx_fail(object->token->host, HX_E_INVALID, "the input is nothing for this key")
-                   : result;
+        return result;
     result = hx_put(out, decryption->out->buffer, decryption->out->size);
     explicit_bzero(decryption->out, sizeof *decryption->out);
     Esys_Free(decryption->out);
     return result;
 }
 
+/* Numbers from n on are told apart here: not each TPM finds words for them. */
 static int keep_input(const struct tpm_object *object, const void *in, size_t len, TPM2B_PUBLIC_KEY_RSA *ret)
 {
-    size_t width = (size_t)object->key->public.publicArea.parameters.rsaDetail.keyBits / 8;
+    const TPMT_PUBLIC *public = &object->key->public.publicArea;
+    const TPM2B_PUBLIC_KEY_RSA *n = &public->unique.rsa;
+    size_t width = (size_t) public->parameters.rsaDetail.keyBits / 8;
 
     if (len != width || len > sizeof ret->buffer)
         return hx_fail(object->token->host, HX_E_INVALID, "%zu bytes, where the key takes %zu", len, width);
+    if (n->size == len && memcmp(in, n->buffer, len) >= 0)
+        return hx_fail(object->token->host, HX_E_INVALID, "the input is nothing for this key");
     ret->size = (UINT16)len;
     memcpy(ret->buffer, in, len);
     return 0;
@@ -56,6 +57,12 @@ int tpm_raw(struct tpm_object *object, const void *in, size_t len, struct hx_out
     if (!result)
         result = keep_input(object, in, len, &decryption.in);
     return result ? result : run(object, &decryption, out);
+}
+
+/* Those on libcrypto call it a failure, without being in failure mode. */
+static bool is_bad_padding(TPM2_RC rc)
+{
+    return rc == TPM2_RC_VALUE || rc == TPM2_RC_SIZE || rc == TPM2_RC_FAILURE;
 }
 
 /* A TPM's label is a text and ends with a NUL, which is part of it: no label is all that it shares with others. */
@@ -73,7 +80,10 @@ static int decrypt_oaep(struct tpm_object *object, const struct hx_alg *alg, con
         return hx_fail(object->token->host, HX_E_UNSUPPORTED, "a TPM's OAEP takes no label, and one hash");
     if ((result = keep_input(object, in, len, &decryption.in)))
         return result;
-    return run(object, &decryption, out);
+    result = run(object, &decryption, out);
+    return result && is_bad_padding(tpm_rc(decryption.rc))
+               ? hx_fail(object->token->host, HX_E_INVALID, "the input is nothing for this key")
+               : result;
 }
 
 int tpm_decrypt(struct tpm_object *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)

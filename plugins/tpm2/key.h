@@ -13,7 +13,7 @@ struct tpm_key {
     ESYS_TR tr; /* ESYS_TR_NONE: not loaded */
     TPM2B_PUBLIC public;
     TPM2B_NAME name; /* hash algorithm and digest of the public area (Part 1 §16) */
-    bool wants_auth; /* its auth value is known not to be empty: its file says so, or it was seen */
+    bool wants_auth; /* its auth value was seen not to be empty; that a file says so is not always true */
     bool no_auth; /* it is empty: its file says so */
     enum tpm_auth_state { TPM_AUTH_NONE, TPM_AUTH_GIVEN, TPM_AUTH_PROVEN } auth_state; /* of auth: see auth.h */
     pthread_t auth_by; /* who gave it */

@@ -160,7 +160,6 @@ int tpm_object_take(struct tpm_object *object, const struct tpm_keyfile *keyfile
     key->file = copy;
     key->public = keyfile->public;
     key->no_auth = keyfile->empty_auth;
-    key->wants_auth = !keyfile->empty_auth;
     tpm_public_name(&key->public, &key->name);
     object->key = key;
     return 0;

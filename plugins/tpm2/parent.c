@@ -4,6 +4,7 @@
 
 #include "auth.h"
 #include "label.h"
+#include "room.h"
 #include "slot.h"
 
 /* It takes a slot, and what is made or loaded below it another: all that a resource manager may have left. */
@@ -17,7 +18,8 @@ static int make_primary(struct tpm_token *token, struct tpm_parent *ret)
     int result = tpm_session(token, &session);
     TSS2_RC rc;
 
-    if (result || (result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth")))
+    if (result || (result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth")) ||
+        (result = tpm_room_lock(token)))
         return result;
     tpm_slots_clear(token);
     rc = Esys_CreatePrimary(token->tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE, &nothing_secret,

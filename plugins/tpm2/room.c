@@ -7,6 +7,7 @@
 
 #define SAVED_MAX 3 /* a parent, a key and a sequence want no more */
 #define HANDLES 32
+#define FIRST ((TPM2_HANDLE)TPM2_HT_TRANSIENT << TPM2_HR_SHIFT)
 
 struct saved {
     TPM2_HANDLE handle;
@@ -71,14 +72,24 @@ static void give_back(struct tpm_token *token, struct saved *saved)
 static int foresee(struct tpm_token *token, struct saved *saved, size_t *count)
 {
     uint32_t available = 0;
-    int result = tpm_property(token, TPM2_PT_HR_TRANSIENT_AVAIL, &available);
+    int result = tpm_room_lock(token);
 
     if (result)
+        return result;
+    if ((result = tpm_property(token, TPM2_PT_HR_TRANSIENT_AVAIL, &available)))
         return result == HX_E_NOT_FOUND ? 0 : result;
     while (available + *count < token->tpm->room_wanted)
         if (!save_another(token, saved, count))
             return tpm_fail(token, TPM2_RC_OBJECT_MEMORY, "make room");
     return 0;
+}
+
+/* What was in the way may have been another process of ours, which has gone when we have the lock. */
+static bool make_room(struct tpm_token *token, struct saved *saved, size_t *count)
+{
+    if (token->tpm->room_lock < 0)
+        return !tpm_room_lock(token);
+    return save_another(token, saved, count);
 }
 
 static int run(struct tpm_token *token, tpm_step *step, void *arg)
@@ -91,11 +102,12 @@ static int run(struct tpm_token *token, tpm_step *step, void *arg)
         do {
             token->tpm->full = false;
             result = step(token, arg);
-        } while (result == HX_E_BUSY && token->tpm->full && save_another(token, saved, &count));
+        } while (result == HX_E_BUSY && token->tpm->full && make_room(token, saved, &count));
         token->tpm->room_wanted = (unsigned)count + (result == HX_E_BUSY && token->tpm->full);
     }
     for (size_t i = 0; i < count; i++)
         give_back(token, &saved[i]);
+    tpm_room_unlock(token->tpm);
     return result;
 }
 

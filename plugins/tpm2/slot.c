@@ -5,6 +5,7 @@
 
 #include "keyfile.h"
 #include "parent.h"
+#include "room.h"
 
 #include <string.h>
 
@@ -147,6 +148,8 @@ int tpm_slot_take(struct tpm_token *token, struct tpm_key *key)
 
     if (key->tr != ESYS_TR_NONE)
         return 0;
+    if ((result = tpm_room_lock(token)))
+        return result;
     vacate(token, TPM_RESIDENTS - 1);
     result = key->saved ? load_saved(token, key) : load(token, key);
     if (!result && token->tpm->managed)

@@ -2,6 +2,7 @@
 /* The process's connections to TPMs.  What a parent process had open is kept in a list and never touched: to free it
  * would flush the parent's objects. */
 #include "tpm.h"
+#include "room.h"
 
 #include "crypto.h"
 
@@ -35,6 +36,7 @@ static int make(const struct hx_host *host, char *name, struct tpm **ret)
     tpm->tcti = name;
     tpm->managed = tpm_tcti_is_managed(name);
     tpm->salted = ESYS_TR_NONE;
+    tpm->room_lock = -1;
     pthread_mutex_init(&tpm->lock, NULL);
     result = tpm_tcti_open(host, name, &tpm->transport);
     if (!result && Esys_Initialize(&tpm->esys, tpm->transport, NULL))
@@ -102,6 +104,8 @@ void tpm_forked(void)
     while (*end)
         end = &(*end)->next;
     *end = list;
+    for (struct tpm *tpm = list; tpm; tpm = tpm->next)
+        tpm_room_unlock(tpm); /* the parent has it still, if it does */
     list = NULL;
     tpm_tcti_forked();
     tpm_crypto_forked();

@@ -29,6 +29,7 @@ struct tpm {
     bool in_step, full; /* a step that may be run again is under way; it found no slot free */
     unsigned lacks; /* a bit for each enum hx_hash that it was found not to have */
     unsigned room_wanted; /* so many slots had to be freed for the last step */
+    int room_lock; /* lock.c; -1: not held */
 };
 
 /* The TPM that the options lead to; *ret is for tpm_release(). */

@@ -48,7 +48,8 @@ static void *keep_busy(void *key)
     return NULL;
 }
 
-static void child(hx_key *key, hx_key *other, EVP_PKEY *public, int signatures)
+/* Frees all that it inherited. */
+static void child(hx *context, hx_key *key, hx_key *other, EVP_PKEY *public, int signatures)
 {
     alarm(30);
     for (int i = 0; i < signatures; i++) {
@@ -57,11 +58,13 @@ static void child(hx_key *key, hx_key *other, EVP_PKEY *public, int signatures)
             _exit(1);
     }
     hx_key_close(key);
+    hx_key_close(other);
+    hx_free(context);
     _exit(0);
 }
 
 /* Returns how many children did not do all their work. */
-static int fork_once(hx_key *key, hx_key *other, EVP_PKEY *public, int children, int signatures)
+static int fork_once(hx *context, hx_key *key, hx_key *other, EVP_PKEY *public, int children, int signatures)
 {
     pid_t pid[64];
     int bad = 0, status;
@@ -69,7 +72,7 @@ static int fork_once(hx_key *key, hx_key *other, EVP_PKEY *public, int children,
     for (int i = 0; i < children; i++) {
         pid[i] = fork();
         if (pid[i] == 0)
-            child(key, other, public, signatures);
+            child(context, key, other, public, signatures);
     }
     for (int i = 0; i < children; i++) {
         if (waitpid(pid[i], &status, 0) < 0 || status != 0) {
@@ -98,7 +101,7 @@ int main(int argc, char **argv)
     pthread_create(&thread, NULL, keep_busy, other ? other : opened);
     int bad = public ? 0 : 1;
     for (int run = 0; run < atoi(argv[4]) && !bad; run++)
-        bad = fork_once(key, other, public, atoi(argv[2]), atoi(argv[3]));
+        bad = fork_once(context, key, other, public, atoi(argv[2]), atoi(argv[3]));
     stop = 1;
     pthread_join(thread, NULL);
     printf("%u signatures by the parent meanwhile\n", busy);

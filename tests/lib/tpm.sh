@@ -21,28 +21,52 @@ need_programs() {
     done
 }
 
-# run_swtpm PORT [unstarted]: its state is in $WORK/tpm-state; unstarted: nobody has sent TPM2_Startup.
+# run_swtpm PORT|SOCKET [unstarted]: its state is in $WORK/tpm-state; unstarted: nobody has sent TPM2_Startup.
 run_swtpm() {
-    local flags=not-need-init,startup-clear indices
+    local flags=not-need-init,startup-clear indices where
     [ "${2-}" != unstarted ] || flags=not-need-init
-    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" --flags "$flags" \
-        --server "type=tcp,port=$1,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$(($1 + 1)),bindaddr=127.0.0.1"
+    case $1 in
+    /*)
+        rm -f "$1" "$1.ctrl"
+        where=(--server "type=unixio,path=$1,mode=666" --ctrl "type=unixio,path=$1.ctrl,mode=666")
+        ;;
+    *) where=(--server "type=tcp,port=$1,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$(($1 + 1)),bindaddr=127.0.0.1") ;;
+    esac
+    start swtpm swtpm socket --tpm2 --tpmstate "dir=$WORK/tpm-state" --flags "$flags" "${where[@]}"
     indices=("${!pids[@]}")
     SWTPM_PORT=$1 SWTPM_INDEX=${indices[-1]}
-    wait_port "$1"
+    case $1 in
+    /*) wait_socket "$1" ;;
+    *) wait_port "$1" ;;
+    esac
 }
 
-# start_swtpm [provisioned]: a new TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
-# endorsement keys, their certificates in its NV memory, and the CA of these in $WORK/tpm-ca/issuercert.pem.
+wait_socket() {
+    local try
+    for try in $(seq 50); do
+        [ -S "$1" ] && return
+        sleep 0.1
+    done
+    fail "no socket '$1' after $((try / 10)) s: $(tail -n 20 "$WORK"/*.log)"
+}
+
+# start_swtpm [provisioned|crowded]: a new TPM without a resource manager; from here on tpm2-tools use it.  provisioned: with
+# endorsement keys, their certificates in its NV memory, and the CA of these in $WORK/tpm-ca/issuercert.pem.  crowded:
+# for many processes at once, by a socket in $WORK: its TCP port would let some of them wait for a second.
 start_swtpm() {
-    local port
+    local where
     need_programs swtpm tpm2_getcap
     rm -rf "$WORK/tpm-state" "$WORK/tpm-ca"
     mkdir "$WORK/tpm-state"
     [ "${1-}" != provisioned ] || provision_swtpm
-    port=$(free_ports)
-    export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$port
-    run_swtpm "$port"
+    if [ "${1-}" = crowded ]; then
+        where=$WORK/swtpm
+        export TPM2TOOLS_TCTI=swtpm:path=$where
+    else
+        where=$(free_ports)
+        export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$where
+    fi
+    run_swtpm "$where"
 }
 
 provision_swtpm() {
@@ -102,6 +126,13 @@ tpm_left() {
     done
 }
 
+nothing_left() {
+    local left
+    tpm2_getcap properties-fixed >/dev/null || fail "the TPM does not answer"
+    left=$(tpm_left)
+    [ -z "$left" ] || fail "left in the TPM: $left"
+}
+
 # start_tpm [provisioned]: a TPM behind tpm2-abrmd; from here on tpm2-tools use it.  Programs that fork must reach it through $TPM_BRIDGE: D-Bus does not
 # outlive fork(), and this way each process has a helper with a connection of its own.
 start_tpm() {
@@ -126,6 +157,38 @@ start_tpm() {
     [ "$try" -lt 50 ] || fail "no TPM after 5 s: $(tail -n 20 "$WORK"/{swtpm,dbus,abrmd}.log)"
     # shellcheck disable=SC2034
     TPM_BRIDGE="cmd:tpm2_send -T $TPM2TOOLS_TCTI"
+}
+
+# tpm_key HANDLE TYPE [AUTH [ATTRIBUTES]]: a key at a persistent handle, made by others than us: for signatures, and
+# without noDA if it has an auth value, unless the attributes say otherwise.
+tpm_key() {
+    local made=$WORK/tpm-key attributes=${4-sign}
+    [ -n "${3-}" ] || [ -n "${4-}" ] || attributes="sign|noda"
+    tpm2_createprimary -Q -C o -c "$made.primary"
+    tpm2_create -Q -C "$made.primary" -G "$2" -u "$made.pub" -r "$made.priv" ${3:+-p "$3"} \
+        -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|$attributes"
+    tpm2_flushcontext -t
+    tpm2_load -Q -C "$made.primary" -u "$made.pub" -r "$made.priv" -c "$made.key"
+    tpm2_evictcontrol -Q -C o -c "$made.key" "$1" >/dev/null
+    tpm2_flushcontext -t
+}
+
+# tpm_key_file LABEL TYPE: a key file of others' making in $WORK/keys, below the SRK, which is made if there is none.
+tpm_key_file() {
+    local made=$WORK/tpm-key srk=0x81000001
+    if [[ $(tpm2_getcap handles-persistent) != *$srk* ]]; then
+        tpm2_createprimary -Q -C o -G ecc -c "$made.srk" \
+            -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt"
+        tpm2_evictcontrol -Q -C o -c "$made.srk" $srk >/dev/null
+        tpm2_flushcontext -t
+    fi
+    mkdir -p "$WORK/keys"
+    tpm2_create -Q -C $srk -G "$2" -u "$made.pub" -r "$made.priv" \
+        -a "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign|noda"
+    tpm2_encodeobject -C $srk -u "$made.pub" -r "$made.priv" -o "$WORK/keys/$1.tss"
+    chmod 644 "$WORK/keys/$1.tss"
+    tpm2_flushcontext -t
+    tpm2_flushcontext -l
 }
 
 # wrong_auths: how many wrong authorisations the TPM has counted; at 3 it locks.
