@@ -44,7 +44,12 @@ static int step(struct token *token, void *arg)
     if (result)
         return result;
     operation->wants_pin = atomic_load(&operation->key->always_auth);
-    return operation->wants_pin ? HX_OK : operate(operation, object);
+    if (!operation->wants_pin)
+        result = operate(operation, object);
+    if (result != HX_E_LOGIN || !atomic_load(&operation->key->own_auth))
+        return result;
+    operation->wants_pin = true;
+    return HX_OK;
 }
 
 static int step_with_pin(struct token *token, void *arg, const void *pin, size_t len)
@@ -61,6 +66,16 @@ static int step_with_pin(struct token *token, void *arg, const void *pin, size_t
                         table->name);
     result = table->authorise(object, pin, len);
     return result ? result : operate(operation, object);
+}
+
+/* A key with a PIN of its own is known by its public key: another in its place may have another PIN. */
+static int run_with_pin(struct operation *operation)
+{
+    struct hx_key *key = operation->key;
+    const struct hx_bytes *name = key->spki.len ? &key->spki : &key->ref;
+
+    return token_authorised(key->hx, operation->token, atomic_load(&key->own_auth) ? name : NULL, step_with_pin,
+                            operation);
 }
 
 /* No plugin's word is taken for how long its result is: callers have room for that much, and rely on no less. */
@@ -90,7 +105,7 @@ static int run(struct operation *operation, struct hx_bytes *ret)
     sink_init(&operation->out);
     result = token_call(key->hx, operation->token, step, operation, 0);
     if (!result && operation->wants_pin)
-        result = token_authorised(key->hx, operation->token, step_with_pin, operation);
+        result = run_with_pin(operation);
     /* Some tokens cut a number's leading zeroes; a plaintext is no number. */
     if (!result && key->object.info.type == HX_RSA && operation->alg->scheme != HX_RSA_OAEP && width)
         result = number_widen(&operation->out.bytes, width);
@@ -349,39 +364,4 @@ int hx_derive(struct hx_key *key, const struct hx_alg *alg, const void *in, size
                         2 * width + 1);
     asked.op = token_table(asked.token)->derive;
     return run(&asked, ret);
-}
-
-/* A key that is made for one scheme or hash alone is tried with these. */
-static struct hx_alg proof_alg(const struct hx_object *info)
-{
-    struct hx_alg alg = { .scheme = info->scheme, .hash = info->hash ? info->hash : HX_SHA256 };
-
-    if (!alg.scheme)
-        alg.scheme = info->type == HX_RSA ? HX_RSA_PKCS1 : info->type == HX_ED25519 ? HX_EDDSA : HX_ECDSA;
-    if (alg.scheme == HX_EDDSA)
-        alg.hash = 0;
-    if (alg.scheme == HX_RSA_PSS)
-        alg.salt_len = (uint32_t)hash_size(alg.hash);
-    return alg;
-}
-
-int key_prove_public(struct hx_key *key, const void *spki, size_t len)
-{
-    static const unsigned char digest[64] = "hsmux: whose public key is this?  The one that verifies this sig";
-    AUTO_BYTES struct hx_bytes sig = { 0 };
-    const struct hx_alg alg = proof_alg(&key->object.info);
-    size_t digest_len = alg.hash ? hash_size(alg.hash) : sizeof digest;
-    struct hx_object claimed = { 0 };
-    int result, salt = -1;
-
-    if ((result = decode_spki(spki, len, &claimed)))
-        return result;
-    if (claimed.type != key->object.info.type)
-        return hx_error(HX_E_NOT_FOUND, "another type of key");
-    if ((result = hx_sign(key, &alg, digest, digest_len, &sig)))
-        return result;
-    /* Another salt than asked for proves the key as well; the first signature for an application will be looked at. */
-    if (encode_verify_salt(spki, len, &alg, digest, digest_len, sig.data, sig.len, &salt) && salt < 0)
-        return hx_error(HX_E_NOT_FOUND, "'%s' has another public key", key->address);
-    return bytes_append(&key->spki, spki, len);
 }

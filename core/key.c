@@ -159,6 +159,7 @@ static int load(struct token *token, void *arg, void **ret_object)
         return result;
     }
     atomic_store(&key->always_auth, info.info.flags & HX_ALWAYS_AUTH);
+    atomic_store(&key->own_auth, info.info.flags & HX_OWN_AUTH);
     if (!key->object.info.kind) {
         key->object = info;
         info = (struct object){ 0 };

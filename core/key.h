@@ -18,6 +18,7 @@ struct hx_key {
     _Atomic(struct loaded *) loaded;
     struct kinds kinds;
     atomic_bool always_auth; /* the key that is loaded wants the PIN for each operation */
+    atomic_bool own_auth; /* it has a PIN of its own */
 };
 
 /* The key that object_find() or a list gave. */

@@ -236,6 +236,12 @@ void login_refused(const char *serial, const void *pin, size_t len)
     settle(row, kept ? REFUSED_AND_KEPT : REFUSED);
 }
 
+/* What is not kept, but in the page alone, lives as long as the processes that share it. */
+void login_forget_all(const char *serial)
+{
+    refused_forget_all(serial);
+}
+
 void login_forget(const char *serial, const void *pin, size_t len)
 {
     uint32_t refused = REFUSED, kept = REFUSED_AND_KEPT;

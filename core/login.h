@@ -22,5 +22,6 @@ void login_refused(const char *serial, const void *pin, size_t len);
 
 /* Forgets that this PIN was refused: a person has logged in with it. */
 void login_forget(const char *serial, const void *pin, size_t len);
+void login_forget_all(const char *serial); /* every PIN */
 
 #endif

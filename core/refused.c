@@ -198,16 +198,39 @@ bool refused_add(const char *serial, const void *pin, size_t len)
            check_of(&list, record, record->check) && write_record(&file, &list, place);
 }
 
+static bool open_to_forget(struct statefile *ret_file, struct list *ret)
+{
+    return statefile_open(true, ret_file) && statefile_lock(ret_file, STATEFILE_CONTENT, WRITE_MS) &&
+           read_list(ret_file, ret);
+}
+
+static void strike_out(const struct statefile *file, struct list *list, size_t which)
+{
+    memset(&list->at[which], 0, sizeof list->at[which]);
+    write_record(file, list, which);
+}
+
 void refused_forget(const char *serial, const void *pin, size_t len)
 {
     AUTO_STATEFILE struct statefile file = { .fd = -1 };
     struct list list;
     size_t place;
 
-    if (!statefile_open(true, &file) || !statefile_lock(&file, STATEFILE_CONTENT, WRITE_MS) || !read_list(&file, &list))
+    if (!open_to_forget(&file, &list))
         return;
-    while ((place = find(&list, serial, pin, len))) {
-        memset(&list.at[place], 0, sizeof list.at[place]);
-        write_record(&file, &list, place);
-    }
+    while ((place = find(&list, serial, pin, len)))
+        strike_out(&file, &list, place);
+}
+
+void refused_forget_all(const char *serial)
+{
+    AUTO_STATEFILE struct statefile file = { .fd = -1 };
+    unsigned char token[HASH];
+    struct list list;
+
+    if (!open_to_forget(&file, &list) || !hash_serial(&list, serial, token))
+        return;
+    for (size_t i = 1; i <= RECORDS; i++)
+        if (list.at[i].number && !memcmp(list.at[i].token, token, HASH))
+            strike_out(&file, &list, i);
 }

@@ -22,5 +22,6 @@ bool refused_add(const char *serial, const void *pin, size_t len);
 
 /* Strikes it out. */
 void refused_forget(const char *serial, const void *pin, size_t len);
+void refused_forget_all(const char *serial); /* every PIN of this token */
 
 #endif

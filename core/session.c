@@ -15,6 +15,8 @@ struct login {
     unsigned logins; /* so many were done when the caller found that one is needed */
     bool final; /* the token has one try left, which is a person's */
     bool lost; /* the token was lost with our PIN: nobody knows whether it counted as a try */
+    bool empty; /* there is no PIN, which means the empty one, not a pinpad */
+    const struct hx_bytes *own; /* what names the key that has a PIN of its own; NULL: it is the token's */
     struct token *token;
     struct token_list facts;
     token_pin_step *step; /* an operation that wants the PIN for itself, and its argument */
@@ -77,9 +79,32 @@ static const char *serial_of(const struct login *login)
     return token_name(login->token);
 }
 
-static const void *pin_of(const struct login *login)
+/* Sends the PIN unless it was refused before.  The memory knows a pinpad as no PIN, and the empty PIN as a NUL. */
+static int send_once(struct login *login, login_try *try)
 {
-    return login->pin ? login->pin : ""; /* the memory knows a pinpad as an empty PIN */
+    if (login->empty)
+        return login_once(serial_of(login), "", 1, try, login);
+    return login_once(serial_of(login), login->pin ? login->pin : "", login->len, try, login);
+}
+
+/* Under this name the memory has the PINs that keys have of their own. */
+static int keys_of(const struct token *token, struct hx_bytes *ret)
+{
+    return bytes_printf(ret, "keys of %s", token_name(token));
+}
+
+/* The same for a key's own PIN, which may be right for another key. */
+static int send_own_once(struct login *login, login_try *try)
+{
+    AUTO_BYTES struct hx_bytes serial = { 0 };
+    AUTO_BYTES struct hx_bytes text = { 0 };
+    int result;
+
+    login->empty = !login->pin;
+    if ((result = keys_of(login->token, &serial)) || (result = bytes_append(&text, login->pin, login->len)) ||
+        (result = bytes_append(&text, "", 1)) || (result = bytes_append(&text, login->own->data, login->own->len)))
+        return result;
+    return login_once((char *)serial.data, text.data, text.len, try, login);
 }
 
 static int may_send(struct login *login)
@@ -92,7 +117,8 @@ static int may_send(struct login *login)
     login->final = flags & HX_PIN_FINAL;
     if (login->final)
         return hx_error(HX_E_PIN, "one more wrong PIN would lock it, so none is sent: say `hsmux login %s`", name);
-    if (!login->pin && !(flags & (HX_PINPAD | HX_PIN_EMPTY)))
+    login->empty = !login->pin && flags & HX_PIN_EMPTY && !(flags & HX_PINPAD);
+    if (!login->pin && !login->empty && !(flags & HX_PINPAD))
         return login->token->secret_name ? hx_error(HX_E_LOGIN, "wants a PIN, and there is no systemd credential '%s'",
                                                     login->token->secret_name)
                                          : hx_error(HX_E_LOGIN, "wants a PIN: set pin-file = in [token %s]", name);
@@ -105,6 +131,16 @@ static bool was_done(const struct token *token, const struct login *login)
     return !login->person && atomic_load(&token->logins) != login->logins && token->logged_in == token->generation;
 }
 
+/* Of keys' own PINs all: which of them the person has put right nobody knows. */
+static void forget_refused(const struct login *login)
+{
+    AUTO_BYTES struct hx_bytes keys = { 0 };
+
+    login_forget(serial_of(login), login->pin ? login->pin : "", login->len);
+    if (!keys_of(login->token, &keys))
+        login_forget_all((char *)keys.data);
+}
+
 static int log_in(struct token *token, struct login *login)
 {
     int result;
@@ -112,7 +148,7 @@ static int log_in(struct token *token, struct login *login)
     token_list_free(&login->facts);
     if ((result = token_describe(token, &login->facts)) || (!login->person && (result = may_send(login))))
         return result;
-    result = login->person ? send(login) : login_once(serial_of(login), pin_of(login), login->len, send, login);
+    result = login->person ? send(login) : send_once(login, send);
     login->lost = result == HX_E_LOST;
     if (login->person && login->pin && result == HX_E_PIN)
         login_refused(serial_of(login), login->pin, login->len);
@@ -121,7 +157,7 @@ static int log_in(struct token *token, struct login *login)
     token->logged_in = token->generation;
     atomic_fetch_add(&token->logins, 1);
     if (login->person)
-        login_forget(serial_of(login), pin_of(login), login->len);
+        forget_refused(login);
     return HX_OK;
 }
 
@@ -157,16 +193,28 @@ int token_login_now(struct hx *ctx, struct token *token, const void *pin, size_t
     return result ? hx_error_in(result, "token '%s': login", token_name(token)) : HX_OK;
 }
 
-/* A wrong PIN is the commonest mistake: say which one was sent. */
-static void advise(const struct token *token, bool pad)
+static void advise_to_set(const struct token *token)
 {
+    if (token->secret_name)
+        hx_error(HX_E_PIN, "the key wants a PIN (its auth value), and there is no systemd credential '%s'",
+                 token->secret_name);
+    else
+        hx_error(HX_E_PIN, "the key wants a PIN (its auth value): set pin-file = in [token %s]", token_name(token));
+}
+
+/* A wrong PIN is the commonest mistake: say which one was sent. */
+static void advise(const struct login *login)
+{
+    const struct token *token = login->token;
     const struct option_value *pin = host_value(token->host, "pin");
     AUTO_BYTES struct hx_bytes said = { 0 };
     const char *name = token_name(token);
 
-    if (bytes_text(&said, hx_last_error()))
+    if (login->empty)
+        advise_to_set(token);
+    if (login->empty || bytes_text(&said, hx_last_error()))
         return;
-    if (pad) {
+    if (!login->pin) {
         hx_error(HX_E_PIN, "%s: say `hsmux login %s --pinpad`", (char *)said.data, name);
         return;
     }
@@ -192,7 +240,7 @@ static int log_in_with(struct hx *ctx, struct login *login, token_step *step, un
     result = token_call(ctx, login->token, step, login, flags);
     token_list_free(&login->facts);
     if (result == HX_E_PIN && !login->final)
-        advise(login->token, !login->pin);
+        advise(login);
     return result;
 }
 
@@ -219,15 +267,17 @@ static int authorised_step(struct token *token, void *arg)
 
     pthread_mutex_lock(&token->login_mutex);
     token_list_free(&login->facts);
-    if (!(result = token_describe(token, &login->facts)) && !(result = may_send(login)))
-        result = login_once(serial_of(login), pin_of(login), login->len, perform, login);
+    if (login->own) /* whether it may be sent depends on the key too: the plugin says so */
+        result = send_own_once(login, perform);
+    else if (!(result = token_describe(token, &login->facts)) && !(result = may_send(login)))
+        result = send_once(login, perform);
     pthread_mutex_unlock(&token->login_mutex);
     return result;
 }
 
-int token_authorised(struct hx *ctx, struct token *token, token_pin_step *step, void *arg)
+int token_authorised(struct hx *ctx, struct token *token, const struct hx_bytes *own, token_pin_step *step, void *arg)
 {
-    struct login login = { .token = token, .step = step, .arg = arg };
+    struct login login = { .token = token, .own = own, .step = step, .arg = arg };
 
-    return log_in_with(ctx, &login, authorised_step, 0);
+    return log_in_with(ctx, &login, authorised_step, own ? TOKEN_LOGIN : 0);
 }

@@ -31,7 +31,7 @@ static int load(struct tpm_token *token, const struct tpm_parent *parent, ESYS_T
     int result;
 
     if (rc)
-        return tpm_fail(token, rc, "load the new key");
+        return tpm_parent_fail(token, parent, rc, "load the new key");
     result = name_of(token, fresh);
     if (result)
         tpm_fresh_flush(token, fresh);
@@ -51,7 +51,7 @@ static int create(struct tpm_token *token, const struct tpm_parent *parent, ESYS
 
     explicit_bzero(&secret, sizeof secret);
     if (rc)
-        return tpm_fail(token, rc, "make a key");
+        return tpm_parent_fail(token, parent, rc, "make a key");
     fresh->public = *public;
     fresh->private = *private;
     Esys_Free(public);
@@ -93,7 +93,7 @@ static int import(struct tpm_token *token, const struct tpm_parent *parent, ESYS
                          &duplicate, &no_seed, &no_wrap, &private);
     explicit_bzero(&duplicate, sizeof duplicate);
     if (rc)
-        return tpm_fail(token, rc, "import the key");
+        return tpm_parent_fail(token, parent, rc, "import the key");
     fresh->private = *private;
     Esys_Free(private);
     return load(token, parent, session, fresh);

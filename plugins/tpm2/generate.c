@@ -2,6 +2,7 @@
 /* New keys that never leave the TPM. */
 #include "label.h"
 #include "make.h"
+#include "room.h"
 
 #include <string.h>
 
@@ -100,24 +101,37 @@ void tpm_make_one_hash(TPMT_PUBLIC *public)
         (TPMT_KEYEDHASH_SCHEME){ .scheme = TPM2_ALG_HMAC, .details.hmac.hashAlg = TPM2_ALG_SHA256 };
 }
 
-static int generate(struct tpm_token *token, const struct hx_spec *spec, struct tpm_plan *plan, struct hx_out *ref)
+struct generating {
+    const struct hx_spec *spec;
+    const struct tpm_plan *plan;
+    struct hx_out *ref;
+};
+
+static int create(struct tpm_token *token, const struct tpm_plan *plan, TPM2B_PUBLIC *template, struct tpm_fresh *ret)
 {
+    int result = tpm_fresh_create(token, plan, template, ret);
+
+    if (result != HX_E_UNSUPPORTED || plan->kind != HX_SECRET_KEY)
+        return result;
+    tpm_make_one_hash(&template->publicArea); /* not every TPM leaves the hash open */
+    return tpm_fresh_create(token, plan, template, ret);
+}
+
+static int generate(struct tpm_token *token, void *arg)
+{
+    const struct generating *generating = arg;
+    const struct tpm_plan *plan = generating->plan;
     TPM2B_PUBLIC template = { 0 };
     struct tpm_fresh fresh;
     struct tpm_spot spot;
     int result;
 
-    if ((result = tpm_spot(token, plan, &spot)) || /* before the TPM works on it for seconds */
-        (result = fill(token, spec, plan, &template.publicArea)))
+    if ((result = tpm_settle_sweep(token, plan)) ||
+        (result = tpm_spot(token, plan, &spot)) || /* before the TPM works on it for seconds */
+        (result = fill(token, generating->spec, plan, &template.publicArea)) ||
+        (result = create(token, plan, &template, &fresh)))
         return result;
-    result = tpm_fresh_create(token, plan, &template, &fresh);
-    if (result == HX_E_UNSUPPORTED && spec->type == HX_GENERIC) {
-        tpm_make_one_hash(&template.publicArea);
-        result = tpm_fresh_create(token, plan, &template, &fresh);
-    }
-    if (result)
-        return result;
-    result = tpm_settle(token, plan, &fresh, ref);
+    result = tpm_settle(token, plan, &fresh, generating->ref);
     tpm_fresh_flush(token, &fresh);
     return result;
 }
@@ -126,6 +140,7 @@ int tpm_generate(struct tpm_token *token, const struct hx_spec *given, struct hx
 {
     struct hx_spec spec = *given;
     struct tpm_plan plan;
+    struct generating generating = { .spec = &spec, .plan = &plan, .ref = ref };
     int result;
 
     if (!spec.kind)
@@ -133,7 +148,7 @@ int tpm_generate(struct tpm_token *token, const struct hx_spec *given, struct hx
     if ((result = check_numbers(token, &spec)) || (result = tpm_label_refresh(token)) ||
         (result = tpm_plan(token, &spec, &plan)))
         return result;
-    result = generate(token, &spec, &plan, ref);
+    result = tpm_with_room(token, generate, &generating);
     explicit_bzero(&plan, sizeof plan);
     return result;
 }

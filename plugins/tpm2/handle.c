@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HANDLES 64 /* more than any TPM has room for */
-
 void tpm_handle_ref(TPM2_HANDLE handle, char ret[TPM_REF_SIZE])
 {
     snprintf(ret, TPM_REF_SIZE, "h:%08x", handle);
@@ -51,13 +49,13 @@ static bool may_fit(struct tpm_token *token, TPM2_HANDLE handle, const struct hx
 
 static int list_handles(struct tpm_token *token, struct hx_list *list)
 {
-    TPM2_HANDLE handles[HANDLES];
+    TPM2_HANDLE handles[TPM_PERSISTENT_MAX];
     size_t count;
     int result;
 
     if (!tpm_wants_kind(list, HX_PRIVATE_KEY) && !tpm_wants_kind(list, HX_SECRET_KEY))
         return 0;
-    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, HANDLES, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, TPM_PERSISTENT_MAX, &count);
     for (size_t i = 0; i < count && !result; i++) {
         struct tpm_key *key;
 

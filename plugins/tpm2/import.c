@@ -2,6 +2,7 @@
 /* Keys and secrets that were made elsewhere (TPM2_Import, TPM 2.0 Part 3 §13.3), which from then on stay in the TPM. */
 #include "label.h"
 #include "make.h"
+#include "room.h"
 
 #include <string.h>
 
@@ -160,32 +161,56 @@ static int fill_secret(struct tpm_token *token, const struct hx_buf *part, TPMT_
     return result;
 }
 
-static int fill(struct tpm_token *token, const struct hx_spec *spec, const struct tpm_plan *plan,
-                const struct hx_buf *part, size_t parts, TPMT_PUBLIC *public, TPMT_SENSITIVE *secret)
+struct importing {
+    const struct hx_spec *spec;
+    const struct hx_buf *part;
+    size_t parts;
+    const struct tpm_plan *plan;
+    TPM2B_PUBLIC public;
+    TPMT_SENSITIVE secret;
+    struct hx_out *ref;
+};
+
+static int fill(struct tpm_token *token, struct importing *importing)
 {
-    *public = (TPMT_PUBLIC){ .nameAlg = TPM2_ALG_SHA256, .objectAttributes = ATTRIBUTES | tpm_make_usage(plan->usage) };
+    const struct hx_spec *spec = importing->spec;
+    TPMT_PUBLIC *public = &importing->public.publicArea;
+    TPMT_SENSITIVE *secret = &importing->secret;
+
+    *secret = (TPMT_SENSITIVE){ 0 };
+    *public = (TPMT_PUBLIC){ .nameAlg = TPM2_ALG_SHA256,
+                             .objectAttributes = ATTRIBUTES | tpm_make_usage(importing->plan->usage) };
     if (spec->kind == HX_SECRET_KEY)
-        return fill_secret(token, &part[0], public, secret);
+        return fill_secret(token, &importing->part[0], public, secret);
     if (spec->type == HX_RSA)
-        return fill_rsa(token, part, parts, public, secret);
+        return fill_rsa(token, importing->part, importing->parts, public, secret);
     if (tpm_curve_of(spec->type) == TPM2_ECC_NONE)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "a TPM's keys are RSA, P-256, P-384 or P-521");
-    return fill_ecc(token, spec, part, parts, public, secret);
+    return fill_ecc(token, spec, importing->part, importing->parts, public, secret);
 }
 
-static int import_with(struct tpm_token *token, const struct tpm_plan *plan, TPM2B_PUBLIC *public,
-                       const TPMT_SENSITIVE *secret, struct hx_out *ref)
+static int load(struct tpm_token *token, struct importing *importing, struct tpm_fresh *ret)
 {
-    struct tpm_fresh fresh;
-    int result = tpm_fresh_import(token, plan, public, secret, &fresh);
+    const struct tpm_plan *plan = importing->plan;
+    int result = tpm_fresh_import(token, plan, &importing->public, &importing->secret, ret);
 
-    if (result == HX_E_UNSUPPORTED && plan->kind == HX_SECRET_KEY) { /* not every TPM leaves the hash open */
-        tpm_make_one_hash(&public->publicArea);
-        result = tpm_fresh_import(token, plan, public, secret, &fresh);
-    }
-    if (result)
+    if (result != HX_E_UNSUPPORTED || plan->kind != HX_SECRET_KEY)
         return result;
-    result = tpm_settle(token, plan, &fresh, ref);
+    tpm_make_one_hash(&importing->public.publicArea); /* not every TPM leaves the hash open */
+    return tpm_fresh_import(token, plan, &importing->public, &importing->secret, ret);
+}
+
+static int import(struct tpm_token *token, void *arg)
+{
+    struct importing *importing = arg;
+    struct tpm_fresh fresh;
+    struct tpm_spot spot;
+    int result;
+
+    if ((result = tpm_settle_sweep(token, importing->plan)) || (result = tpm_spot(token, importing->plan, &spot)) ||
+        (result = fill(token, importing)) || (result = load(token, importing, &fresh)))
+        return result;
+    result = tpm_settle(token, importing->plan, &fresh, importing->ref);
     tpm_fresh_flush(token, &fresh);
     return result;
 }
@@ -193,18 +218,14 @@ static int import_with(struct tpm_token *token, const struct tpm_plan *plan, TPM
 static int import_key(struct tpm_token *token, const struct hx_spec *spec, const struct hx_buf *part, size_t parts,
                       struct hx_out *ref)
 {
-    TPM2B_PUBLIC public = { 0 };
-    TPMT_SENSITIVE secret = { 0 };
     struct tpm_plan plan;
-    struct tpm_spot spot;
+    struct importing importing = { .spec = spec, .part = part, .parts = parts, .plan = &plan, .ref = ref };
     int result;
 
     if ((result = tpm_label_refresh(token)) || (result = tpm_plan(token, spec, &plan)))
         return result;
-    if (!(result = tpm_spot(token, &plan, &spot)) &&
-        !(result = fill(token, spec, &plan, part, parts, &public.publicArea, &secret)))
-        result = import_with(token, &plan, &public, &secret, ref);
-    explicit_bzero(&secret, sizeof secret);
+    result = tpm_with_room(token, import, &importing);
+    explicit_bzero(&importing, sizeof importing);
     explicit_bzero(&plan, sizeof plan);
     return result;
 }

@@ -45,6 +45,7 @@ void tpm_key_release(struct tpm_token *token, struct tpm_key *key)
         Esys_TR_Close(token->tpm->esys, &key->tr);
     if (token->unproven == key)
         token->unproven = NULL;
+    explicit_bzero(&key->auth, sizeof key->auth);
     free(key->file);
     explicit_bzero(key, sizeof *key);
     free(key);

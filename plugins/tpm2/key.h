@@ -13,11 +13,11 @@ struct tpm_key {
     ESYS_TR tr; /* ESYS_TR_NONE: not loaded */
     TPM2B_PUBLIC public;
     TPM2B_NAME name; /* hash algorithm and digest of the public area (Part 1 §16) */
-    bool wants_auth; /* it is known to want the token's auth value */
-    bool no_auth; /* it wants none: its file says so, or it was seen */
-    bool proven; /* it has taken an auth value */
-    bool refused; /* it has refused this one */
-    TPM2B_AUTH refused_auth;
+    bool wants_auth; /* its auth value is known not to be empty: its file says so, or it was seen */
+    bool no_auth; /* it is empty: its file says so */
+    enum tpm_auth_state { TPM_AUTH_NONE, TPM_AUTH_GIVEN, TPM_AUTH_PROVEN } auth_state; /* of auth: see auth.h */
+    pthread_t auth_by; /* who gave it */
+    TPM2B_AUTH auth;
     struct tpm_keyfile *file; /* what it is loaded from; NULL: a persistent key */
     TPMS_CONTEXT *saved; /* of a key file's key for when it has no slot; NULL: none */
 };
@@ -38,6 +38,7 @@ int tpm_public_put(const TPMT_PUBLIC *, struct hx_out *); /* enum hx_part HX_PUB
 int tpm_put_number(struct hx_out *, const unsigned char *data, size_t len, size_t width);
 TPM2_ALG_ID tpm_hash_of(uint32_t hash); /* TPM2_ALG_NULL: not one of a TPM's */
 TPM2_ALG_ID tpm_hash_of_size(size_t size);
+size_t tpm_hash_size(TPM2_ALG_ID); /* 0: it is none of ours */
 TPM2_ECC_CURVE tpm_curve_of(uint32_t type); /* TPM2_ECC_NONE */
 size_t tpm_curve_width(TPM2_ECC_CURVE);
 
@@ -50,14 +51,5 @@ struct tpm_use {
 };
 typedef TSS2_RC tpm_command(const struct tpm_use *, void *arg);
 int tpm_use(struct tpm_token *, struct tpm_key *, tpm_command *, void *arg, const char *what);
-
-/* auth.c: which auth value to try on a key now, for wiping.  HX_E_LOGIN: the core knows; HX_E_PIN: it was refused. */
-int tpm_auth_prepare(struct tpm_token *, struct tpm_key *, TPM2B_AUTH *ret);
-/* Of a storage key, or one whose file says so: nothing but the empty value is ever tried. */
-int tpm_auth_empty(struct tpm_token *, struct tpm_key *);
-/* What came of it. */
-void tpm_auth_result(struct tpm_key *, const TPM2B_AUTH *, TSS2_RC);
-/* Shall the empty value be tried after that? */
-bool tpm_auth_try_empty(const struct tpm_key *, const TPM2B_AUTH *, TSS2_RC);
 
 #endif

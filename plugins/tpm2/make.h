@@ -53,10 +53,10 @@ int tpm_settle(struct tpm_token *, const struct tpm_plan *, const struct tpm_fre
 /* Takes the key at a handle away, and its label. */
 int tpm_settle_evict(struct tpm_token *, TPM2_HANDLE);
 
-/* evict.c: the TPM's part of it.  EXISTS: the handle is taken; FULL. */
-int tpm_persist(struct tpm_token *, const struct tpm_fresh *, TPM2_HANDLE);
-int tpm_evict(struct tpm_token *, TPM2_HANDLE);
-/* May it be removed, or replaced?  If not, says why. */
-int tpm_evict_check(struct tpm_token *, TPM2_HANDLE, const TPMT_PUBLIC *);
+/* What writers that were stopped have left goes, so that it is in nobody's way. */
+int tpm_settle_sweep(struct tpm_token *, const struct tpm_plan *);
+
+/* remove.c: may it be removed, or replaced?  If not, says why. */
+int tpm_remove_check(struct tpm_token *, TPM2_HANDLE, const TPMT_PUBLIC *);
 
 #endif

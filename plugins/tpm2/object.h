@@ -48,10 +48,15 @@ int tpm_handle_add(struct tpm_token *, const struct tpm_key *, struct hx_list *)
 void tpm_handle_ref(TPM2_HANDLE, char ret[TPM_REF_SIZE]);
 void tpm_handle_id(TPM2_HANDLE, unsigned char ret[4]); /* the id of what is at a handle or NV index: its bytes */
 
+/* May it be used so?  scheme: what a key that is made for one alone must be made for; TPM2_ALG_NULL: it must not. */
+int tpm_check_key(const struct tpm_object *, TPMI_ALG_PUBLIC type, TPMA_OBJECT needed, TPM2_ALG_ID scheme);
+
 /* sign.c, mac.c, decrypt.c, derive.c */
 int tpm_sign(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
 int tpm_mac(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
 int tpm_decrypt(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
+/* The bare RSA operation: a number as wide as n in and out. */
+int tpm_raw(struct tpm_object *, const void *in, size_t len, struct hx_out *);
 int tpm_derive(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
 
 /* generate.c, import.c, certimport.c, sealed.c, activate.c */

@@ -48,7 +48,7 @@ static int read_handle(struct tpm_token *token, const char *text, TPM2_HANDLE *r
  * 0x8101ffff are the maker's. */
 static int check_handle(struct tpm_token *token, TPM2_HANDLE handle)
 {
-    if (handle < TPM2_PERSISTENT_FIRST || handle >= TPM2_PLATFORM_PERSISTENT)
+    if (handle < TPM_PERSISTENT_FIRST || handle >= TPM_PERSISTENT_PLATFORM)
         return hx_fail(token->host, HX_E_INVALID,
                        "handle 0x%08x is not one of the owner's, which are 0x81000000 to 0x817fffff", handle);
     if (handle == TPM_HANDLE_SRK || handle >> 16 == TPM_HANDLE_EK >> 16)
@@ -101,7 +101,10 @@ static int read_place(struct tpm_token *token, const struct hx_spec *spec, struc
 int tpm_make_auth(struct tpm_token *token, TPM2B_AUTH *ret)
 {
     *ret = (TPM2B_AUTH){ 0 };
-    if (token->wants_pin && !token->logged_in)
+    token->unborn = token->wants_pin && !token->logged_in;
+    if (token->unborn)
+        token->unproven = NULL;
+    if (token->unborn)
         return hx_fail(token->host, HX_E_LOGIN, "a PIN is configured, and is to be the new key's auth value");
     if (token->wants_pin)
         *ret = token->auth;

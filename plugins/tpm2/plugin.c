@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tpm2 plugin: its options and its table.  Each callback holds the TPM's lock while it is in the rooms. */
-#include "object.h"
+#include "auth.h"
+#include "crypto.h"
 
 static const struct hx_option options[] = {
     { "tcti", "how the TPM is reached, as in tpm2-tss; unset: device:/dev/tpmrm0", NULL, 0 },
@@ -123,6 +124,47 @@ static int sign(void *object, const struct hx_alg *alg, const void *in, size_t l
     return operate(tpm_sign, object, alg, in, len, out);
 }
 
+static int decrypt(void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    return operate(tpm_decrypt, object, alg, in, len, out);
+}
+
+static int derive(void *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    return operate(tpm_derive, object, alg, in, len, out);
+}
+
+static int remove_object(void *p, uint32_t kind, const void *ref, size_t ref_len)
+{
+    struct tpm_token *token = p;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_remove(token, kind, ref, ref_len);
+    tpm_leave(token);
+    return result;
+}
+
+static void forked(void)
+{
+    tpm_forked();
+    tpm_crypto_forked();
+}
+
+static int authorise(void *p, const void *pin, size_t len)
+{
+    struct tpm_object *object = p;
+    struct tpm_token *token = object->token;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_authorise(object, pin, len);
+    tpm_leave(token);
+    return result;
+}
+
 static int get_random(void *p, void *buf, size_t len)
 {
     struct tpm_token *token = p;
@@ -159,20 +201,8 @@ static int import(void *p, const struct hx_spec *spec, const struct hx_buf *part
     return result;
 }
 
-static int remove_object(void *p, uint32_t kind, const void *ref, size_t ref_len)
-{
-    struct tpm_token *token = p;
-    int result = tpm_enter(token);
-
-    if (result)
-        return result;
-    result = tpm_remove(token, kind, ref, ref_len);
-    tpm_leave(token);
-    return result;
-}
-
 HX_PLUGIN(.name = "tpm2", .version = HSMUX_VERSION, .summary = "TPM 2.0: persistent keys, key files, attestation",
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = tpm_token_scan, .describe = describe,
-          .login = login, .forked = tpm_forked, .sign = sign, .random = get_random, .generate = generate,
-          .import = import, .remove = remove_object)
+          .login = login, .forked = forked, .sign = sign, .decrypt = decrypt, .derive = derive, .random = get_random,
+          .generate = generate, .import = import, .remove = remove_object, .authorise = authorise)

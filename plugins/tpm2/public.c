@@ -43,6 +43,14 @@ TPM2_ALG_ID tpm_hash_of_size(size_t size)
     return TPM2_ALG_NULL;
 }
 
+size_t tpm_hash_size(TPM2_ALG_ID alg)
+{
+    for (size_t i = 0; i < HASHES; i++)
+        if (hashes[i].alg == alg)
+            return hashes[i].size;
+    return 0;
+}
+
 /* 0xffff: a hash that we have no word for; no operation asks for it. */
 static uint32_t our_hash(TPM2_ALG_ID alg)
 {
@@ -141,7 +149,7 @@ static bool keyedhash_facts(const TPMT_PUBLIC *public, struct hx_object *info)
 
 bool tpm_public_facts(const TPMT_PUBLIC *public, struct hx_object *ret)
 {
-    struct hx_object info = { .flags = HX_IN_HARDWARE };
+    struct hx_object info = { .flags = HX_IN_HARDWARE | HX_OWN_AUTH };
     bool known = public->type == TPM2_ALG_RSA         ? rsa_facts(public, &info)
                  : public->type == TPM2_ALG_ECC       ? ecc_facts(public, &info)
                  : public->type == TPM2_ALG_KEYEDHASH ? keyedhash_facts(public, &info)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the TPM says (TPM 2.0 Part 2 §6.6), in our results and in words that say what to do. */
-#include "token.h"
+#include "auth.h"
 
 #include <stdio.h>
 #include <tss2/tss2_rc.h>
@@ -54,11 +54,6 @@ static const struct {
     { TPM2_RC_FAILURE, HX_E_DEVICE, "it has failed its self-test or lost its state: it wants a reset" },
 };
 
-static bool is_wrong_auth(TPM2_RC rc)
-{
-    return rc == TPM2_RC_AUTH_FAIL || rc == TPM2_RC_BAD_AUTH;
-}
-
 static int fail_locked(struct tpm_token *token, const char *what)
 {
     struct tpm_lockout state = { 0 };
@@ -111,14 +106,14 @@ int tpm_fail(struct tpm_token *token, TSS2_RC full, const char *what)
         return fail_lost(token, what, "the TPM was reset, or another program flushed what is ours");
     if (rc == TPM2_RC_LOCKOUT)
         return fail_locked(token, what);
-    if (is_wrong_auth(rc))
+    if (tpm_is_wrong_auth(full))
         return hx_fail(token->host, HX_E_PIN, "%s: the key's auth value (its PIN) is another", what);
     return fail_tpm(token, full, rc, what);
 }
 
 int tpm_fail_hierarchy(struct tpm_token *token, TSS2_RC rc, const char *what, const char *option)
 {
-    if (is_wrong_auth(tpm_rc(rc)))
+    if (tpm_is_wrong_auth(rc))
         return hx_fail(token->host, HX_E_CONFIG,
                        "%s: the TPM refuses the auth value of this hierarchy: set %s-file = in "
                        "the token's section",

@@ -6,6 +6,7 @@
 #include "keyfile.h"
 #include "label.h"
 #include "make.h"
+#include "persistent.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static int remove_old(const struct settling *s, const TPM2_HANDLE *old, size_t o
     int result = 0;
 
     for (size_t i = 0; i < olds && !result; i++) {
-        result = tpm_evict(s->token, old[i]);
+        result = tpm_persistent_drop(s->token, old[i]);
         if (!result)
             result = update(s, &(struct tpm_label){ .handle = old[i] }, 1);
     }
@@ -77,7 +78,7 @@ static int put_at(const struct settling *s, TPM2_HANDLE handle, const TPM2_HANDL
 
     if (result)
         return result;
-    result = tpm_persist(s->token, s->fresh, handle);
+    result = tpm_persistent_put(s->token, s->fresh->tr, handle);
     if (result) {
         update(s, &(struct tpm_label){ .handle = handle }, 1);
         return result;
@@ -97,7 +98,7 @@ static int sweep_one(const struct settling *s, TPM2_HANDLE handle)
         bool is_gone = tpm_label_is_gone(s->token, key);
 
         tpm_key_release(s->token, key);
-        result = is_gone ? tpm_evict(s->token, handle) : 0;
+        result = is_gone ? tpm_persistent_drop(s->token, handle) : 0;
     }
     if (result && result != HX_E_NOT_FOUND)
         return result;
@@ -120,8 +121,9 @@ static int sweep(const struct settling *s)
     return result;
 }
 
-static int settle_at_handle(const struct settling *s, struct hx_out *ref)
+static int settle_at_handle(struct settling *s, void *arg)
 {
+    struct hx_out *ref = arg;
     char text[TPM_REF_SIZE];
     struct tpm_spot spot;
     int result = tpm_spot(s->token, s->plan, &spot);
@@ -174,17 +176,6 @@ static int settle_in_file(const struct settling *s, struct hx_out *ref)
     return hx_put(ref, text, strlen(text));
 }
 
-static int settle(struct settling *s, struct hx_out *ref)
-{
-    int result = tpm_label_refresh(s->token);
-
-    if (!result && s->directory)
-        result = sweep(s);
-    if (result)
-        return result;
-    return s->plan->file ? settle_in_file(s, ref) : settle_at_handle(s, ref);
-}
-
 /* Whoever only takes something away makes no directory. */
 static int lock(struct tpm_token *token, bool make, struct tpm_directory *ret, bool *ret_locked)
 {
@@ -199,35 +190,58 @@ static int lock(struct tpm_token *token, bool make, struct tpm_directory *ret, b
     return result;
 }
 
-int tpm_settle(struct tpm_token *token, const struct tpm_plan *plan, const struct tpm_fresh *fresh, struct hx_out *ref)
+/* Runs a step with the directory of labels locked, if there is one, and swept. */
+typedef int settle_step(struct settling *, void *arg);
+
+static int with_lock(struct settling *s, bool make, settle_step *step, void *arg)
 {
-    struct settling s = { .token = token, .plan = plan, .fresh = fresh };
     struct tpm_directory directory;
     bool locked;
-    int result = lock(token, plan->label && !plan->file, &directory, &locked);
+    int result = lock(s->token, make, &directory, &locked);
 
     if (result)
         return result;
-    s.directory = locked ? &directory : NULL;
-    result = settle(&s, ref);
+    s->directory = locked ? &directory : NULL;
+    if (!(result = tpm_label_refresh(s->token)) && (!locked || !(result = sweep(s))))
+        result = step(s, arg);
     if (locked)
         tpm_directory_close(&directory);
     return result;
 }
 
+int tpm_settle(struct tpm_token *token, const struct tpm_plan *plan, const struct tpm_fresh *fresh, struct hx_out *ref)
+{
+    struct settling s = { .token = token, .plan = plan, .fresh = fresh };
+
+    return plan->file ? settle_in_file(&s, ref) : with_lock(&s, plan->label, settle_at_handle, ref);
+}
+
+static int evict(struct settling *s, void *arg)
+{
+    return remove_old(s, arg, 1);
+}
+
 int tpm_settle_evict(struct tpm_token *token, TPM2_HANDLE handle)
 {
     struct settling s = { .token = token };
-    struct tpm_directory directory;
-    bool locked;
-    int result = lock(token, false, &directory, &locked);
 
-    if (result)
-        return result;
-    s.directory = locked ? &directory : NULL;
-    if (!(result = tpm_label_refresh(token)) && (!locked || !(result = sweep(&s))))
-        result = remove_old(&s, &handle, 1);
-    if (locked)
-        tpm_directory_close(&directory);
-    return result;
+    return with_lock(&s, false, evict, &handle);
+}
+
+static int nothing(struct settling *s, void *arg)
+{
+    (void)s;
+    (void)arg;
+    return 0;
+}
+
+int tpm_settle_sweep(struct tpm_token *token, const struct tpm_plan *plan)
+{
+    const struct tpm_labels *labels = &token->book->labels;
+    struct settling s = { .token = token };
+
+    for (size_t i = 0; i < labels->count && !plan->file; i++)
+        if (labels->label[i].is_gone)
+            return with_lock(&s, false, nothing, NULL);
+    return 0;
 }

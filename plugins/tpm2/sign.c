@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signatures (TPM2_Sign, TPM 2.0 Part 3 §20.2): one command each. */
+/* Signatures (TPM2_Sign, TPM 2.0 Part 3 §20.2): one command each.  What a TPM's own schemes cannot say is padded here,
+ * for the raw operation. */
+#include "digestinfo.h"
 #include "object.h"
 
 #include <string.h>
@@ -8,6 +10,7 @@ struct signing {
     TPM2B_DIGEST digest;
     TPMT_SIG_SCHEME scheme;
     TPMT_SIGNATURE *signature;
+    TSS2_RC rc;
 };
 
 static TSS2_RC sign_command(const struct tpm_use *use, void *arg)
@@ -15,8 +18,10 @@ static TSS2_RC sign_command(const struct tpm_use *use, void *arg)
     static const TPMT_TK_HASHCHECK no_ticket = { .tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL };
     struct signing *signing = arg;
 
-    return Esys_Sign(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &signing->digest, &signing->scheme,
-                     &no_ticket, &signing->signature);
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_DECRYPT);
+    signing->rc = Esys_Sign(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, &signing->digest,
+                            &signing->scheme, &no_ticket, &signing->signature);
+    return signing->rc;
 }
 
 static int put_signature(struct tpm_object *object, const TPMT_SIGNATURE *signature, struct hx_out *out)
@@ -40,7 +45,7 @@ static int put_signature(struct tpm_object *object, const TPMT_SIGNATURE *signat
 
 static int sign_digest(struct tpm_object *object, struct signing *signing, struct hx_out *out)
 {
-    int result = tpm_use(object->token, object->key, sign_command, signing, "sign");
+    int result = tpm_use(object->token, object->key, sign_command, signing, "TPM2_Sign");
 
     if (result)
         return result;
@@ -52,7 +57,7 @@ static int sign_digest(struct tpm_object *object, struct signing *signing, struc
 static int keep_digest(struct tpm_object *object, const void *in, size_t len, size_t width, TPM2B_DIGEST *ret)
 {
     if (len > width || width > sizeof ret->buffer)
-        return hx_fail(object->token->host, HX_E_INVALID, "a digest of %zu bytes", len);
+        return hx_fail(object->token->host, HX_E_INVALID, "a digest of %zu bytes, where the key takes %zu", len, width);
     *ret = (TPM2B_DIGEST){ .size = (UINT16)width };
     memcpy(ret->buffer + width - len, in, len);
     return 0;
@@ -63,14 +68,18 @@ static int keep_digest(struct tpm_object *object, const void *in, size_t len, si
 static int sign_ecdsa(struct tpm_object *object, const void *in, size_t len, struct hx_out *out)
 {
     static const size_t sizes[] = { 32, 48, 64 };
-    const TPMT_ASYM_SCHEME *fixed =
-        (const TPMT_ASYM_SCHEME *)&object->key->public.publicArea.parameters.eccDetail.scheme;
+    const TPMT_ECC_SCHEME *fixed;
     struct signing signing = { .scheme = { .scheme = TPM2_ALG_ECDSA } };
     size_t width = 0;
     int result;
 
+    if ((result = tpm_check_key(object, TPM2_ALG_ECC, TPMA_OBJECT_SIGN_ENCRYPT, TPM2_ALG_ECDSA)))
+        return result;
+    fixed = &object->key->public.publicArea.parameters.eccDetail.scheme;
     for (size_t i = 0; i < 3 && width < len; i++)
         width = sizes[i];
+    if (fixed->scheme == TPM2_ALG_ECDSA)
+        width = tpm_hash_size(fixed->details.ecdsa.hashAlg);
     if ((result = keep_digest(object, in, len, width, &signing.digest)))
         return result;
     signing.scheme.details.ecdsa.hashAlg =
@@ -78,36 +87,105 @@ static int sign_ecdsa(struct tpm_object *object, const void *in, size_t len, str
     return sign_digest(object, &signing, out);
 }
 
-static int sign_rsa(struct tpm_object *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+/* *ret_rc: what the TPM said. */
+static int sign_rsa(struct tpm_object *object, TPM2_ALG_ID scheme, TPM2_ALG_ID hash, const void *in, size_t len,
+                    struct hx_out *out, TSS2_RC *ret_rc)
 {
-    struct signing signing = { .scheme = { .scheme = alg->scheme == HX_RSA_PSS ? TPM2_ALG_RSAPSS : TPM2_ALG_RSASSA } };
-    TPM2_ALG_ID hash = tpm_hash_of(alg->hash);
-    int result;
+    struct signing signing = { .scheme = { .scheme = scheme } };
+    int result = tpm_check_key(object, TPM2_ALG_RSA, TPMA_OBJECT_SIGN_ENCRYPT, scheme);
 
-    if (hash == TPM2_ALG_NULL)
-        return hx_fail(object->token->host, HX_E_UNSUPPORTED, "it signs digests of a known hash only");
-    if (alg->scheme == HX_RSA_PSS && (alg->salt_len != len || (alg->mgf_hash && alg->mgf_hash != alg->hash)))
-        return hx_fail(object->token->host, HX_E_UNSUPPORTED,
-                       "its PSS takes a salt as long as the digest, and one hash");
-    if ((result = keep_digest(object, in, len, len, &signing.digest)))
+    if (result || (result = keep_digest(object, in, len, tpm_hash_size(hash), &signing.digest)))
         return result;
     signing.scheme.details.any.hashAlg = hash;
-    return sign_digest(object, &signing, out);
+    result = sign_digest(object, &signing, out);
+    *ret_rc = signing.rc;
+    return result;
+}
+
+static int sign_pss(struct tpm_object *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
+{
+    TPM2_ALG_ID hash = tpm_hash_of(alg->hash);
+    TSS2_RC rc;
+
+    if (hash == TPM2_ALG_NULL)
+        return hx_fail(object->token->host, HX_E_UNSUPPORTED, "a TPM has no such hash");
+    if (alg->salt_len != len || (alg->mgf_hash && alg->mgf_hash != alg->hash))
+        return hx_fail(object->token->host, HX_E_UNSUPPORTED,
+                       "a TPM's PSS takes a salt as long as the digest, and one hash");
+    return sign_rsa(object, TPM2_ALG_RSAPSS, hash, in, len, out, &rc);
+}
+
+/* RFC 8017 §9.2, from its step 3 on. */
+static int sign_block(struct tpm_object *object, const void *info, size_t len, struct hx_out *out)
+{
+    unsigned char block[TPM2_MAX_RSA_KEY_BYTES];
+    size_t width;
+    int result = tpm_check_key(object, TPM2_ALG_RSA, TPMA_OBJECT_DECRYPT, TPM2_ALG_NULL);
+
+    if (result)
+        return result;
+    width = (size_t)object->key->public.publicArea.parameters.rsaDetail.keyBits / 8;
+    if (width > sizeof block || len + 11 > width)
+        return hx_fail(object->token->host, HX_E_INVALID, "%zu bytes are too many for a key of %zu", len, width);
+    memset(block, 0xff, width);
+    block[0] = 0;
+    block[1] = 1;
+    block[width - len - 1] = 0;
+    memcpy(block + width - len, info, len);
+    return tpm_raw(object, block, width, out);
+}
+
+/* Says whether it failed for that the TPM does not have the hash; which is asked once. */
+static bool lacks(struct tpm_object *object, uint32_t hash, TSS2_RC rc)
+{
+    TPM2_RC answer = tpm_rc(rc);
+
+    if (answer == TPM2_RC_HASH || answer == TPM2_RC_SCHEME || answer == TPM2_RC_VALUE)
+        object->token->tpm->lacks |= 1u << hash;
+    return object->token->tpm->lacks >> hash & 1;
+}
+
+static bool is_free(const struct tpm_object *object)
+{
+    const TPMT_PUBLIC *public = &object->key->public.publicArea;
+
+    return public->parameters.rsaDetail.scheme.scheme == TPM2_ALG_NULL &&
+           public->objectAttributes & TPMA_OBJECT_DECRYPT;
+}
+
+/* Without a hash's name the digest stands in its DigestInfo or, as in TLS 1.1, in none. */
+static int sign_pkcs1(struct tpm_object *object, const struct hx_alg *alg, const void *in, size_t len,
+                      struct hx_out *out)
+{
+    struct tpm_digest_info info;
+    TSS2_RC rc = 0;
+    int result;
+
+    if (alg->hash ? !tpm_digest_info_make(alg->hash, in, len, &info) : !tpm_digest_info_parse(in, len, &info))
+        return alg->hash ? hx_fail(object->token->host, HX_E_UNSUPPORTED, "a TPM has no such hash")
+                         : sign_block(object, in, len, out);
+    if (!is_free(object) || !lacks(object, info.hash, 0)) {
+        result = sign_rsa(object, TPM2_ALG_RSASSA, tpm_hash_of(info.hash), info.digest, info.digest_len, out, &rc);
+        if (!rc || !is_free(object) || !lacks(object, info.hash, rc))
+            return result;
+    }
+    return sign_block(object, info.der, info.len, out);
 }
 
 int tpm_sign(struct tpm_object *object, const struct hx_alg *alg, const void *in, size_t len, struct hx_out *out)
 {
-    const struct hx_host *host = object->token->host;
-
-    if (!object->key)
-        return hx_fail(host, HX_E_UNSUPPORTED, "it is no key");
     switch (alg->scheme) {
     case HX_RSA_PKCS1:
+        return sign_pkcs1(object, alg, in, len, out);
     case HX_RSA_PSS:
-        return sign_rsa(object, alg, in, len, out);
+        return sign_pss(object, alg, in, len, out);
+    case HX_RSA_RAW:
+        return tpm_raw(object, in, len, out);
     case HX_ECDSA:
         return sign_ecdsa(object, in, len, out);
+    case HX_HMAC:
+        return tpm_mac(object, alg, in, len, out);
     default:
-        return hx_fail(host, HX_E_UNSUPPORTED, "a TPM has no such signatures");
+        return hx_fail(object->token->host, HX_E_UNSUPPORTED, "a TPM has no such signatures");
     }
 }

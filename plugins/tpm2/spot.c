@@ -2,6 +2,7 @@
 /* Where a new key goes, and what is in its way: who bears its label, and who is at its handle. */
 #include "label.h"
 #include "make.h"
+#include "persistent.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
  * and people who count from there with tpm2_evictcontrol find the next ones free. */
 #define FIRST 0x81000200u
 #define LAST 0x8100ffffu
-#define HANDLES 64
 
 struct bearers { /* of a label */
     struct hx_list list;
@@ -103,7 +103,7 @@ static int check_old(struct tpm_token *token, TPM2_HANDLE handle)
 
     if (result)
         return result;
-    result = tpm_evict_check(token, handle, &key->public.publicArea);
+    result = tpm_remove_check(token, handle, &key->public.publicArea);
     tpm_key_release(token, key);
     return result;
 }
@@ -121,9 +121,9 @@ static int first_free(struct tpm_token *token, const TPM2_HANDLE *taken, size_t 
 static int choose(struct tpm_token *token, const struct tpm_plan *plan, const struct bearers *bearers,
                   struct tpm_spot *spot)
 {
-    TPM2_HANDLE taken[HANDLES];
+    TPM2_HANDLE taken[TPM_PERSISTENT_MAX];
     size_t count;
-    int result = tpm_handles(token, TPM2_PERSISTENT_FIRST, taken, HANDLES, &count);
+    int result = tpm_handles(token, TPM_PERSISTENT_FIRST, taken, TPM_PERSISTENT_MAX, &count);
 
     if (result)
         return result;
@@ -151,7 +151,7 @@ int tpm_spot(struct tpm_token *token, const struct tpm_plan *plan, struct tpm_sp
         return result;
     spot.olds = bearers.count;
     memcpy(spot.old, bearers.handle, sizeof spot.old);
-    if (!plan->file)
+    if (!plan->file && !(result = tpm_persistent_room(token)))
         result = choose(token, plan, &bearers, &spot);
     for (size_t i = 0; i < spot.olds && !result; i++)
         result = check_old(token, spot.old[i]);

@@ -89,6 +89,7 @@ int tpm_enter(struct tpm_token *token)
 
 void tpm_leave(struct tpm_token *token)
 {
+    tpm_session_leave(token->tpm);
     pthread_mutex_unlock(&token->tpm->lock);
 }
 
@@ -138,11 +139,16 @@ int tpm_token_describe(struct tpm_token *token, struct hx_tokens *tokens)
 int tpm_token_random(struct tpm_token *token, void *buf, size_t len)
 {
     unsigned char *at = buf;
+    ESYS_TR session = ESYS_TR_NONE;
+    int result = token->encrypts ? tpm_session(token, &session) : 0;
 
+    if (result)
+        return result;
+    tpm_encrypt(token->tpm->esys, session, TPMA_SESSION_ENCRYPT);
     while (len) {
         TPM2B_DIGEST *bytes = NULL;
         UINT16 want = len < sizeof bytes->buffer ? (UINT16)len : (UINT16)sizeof bytes->buffer;
-        TSS2_RC rc = Esys_GetRandom(token->tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, want, &bytes);
+        TSS2_RC rc = Esys_GetRandom(token->tpm->esys, session, ESYS_TR_NONE, ESYS_TR_NONE, want, &bytes);
 
         if (rc)
             return tpm_fail(token, rc, "random");

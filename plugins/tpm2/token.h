@@ -7,8 +7,10 @@
 
 /* As TPM2_PERSISTENT_..., but tss2's header shifts a one into the sign of an int. */
 #define TPM_PERSISTENT_FIRST 0x81000000u
+#define TPM_PERSISTENT_PLATFORM 0x81800000u /* from here on they are the platform's */
 #define TPM_PERSISTENT_LAST 0x81ffffffu
 #define TPM_TRANSIENT_FIRST 0x80000000u
+#define TPM_PERSISTENT_MAX 256 /* more than any TPM has room for */
 
 struct tpm_key;
 struct tpm_book;
@@ -24,6 +26,7 @@ struct tpm_token {
     TPM2B_AUTH auth; /* of keys, once it was given */
     bool logged_in; /* auth, maybe an empty one, was tried on a key */
     struct tpm_key *unproven; /* the key that made us ask for it */
+    bool unborn; /* a key that is to be made did: foreign ones are not to be asked whether it is right */
     TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */
@@ -72,5 +75,9 @@ bool tpm_has_handle(struct tpm_token *, TPM2_HANDLE, int *ret_result); /* asked 
 
 /* session.c: what authorises a command: ESYS_TR_PASSWORD, or the session that encrypts parameters. */
 int tpm_session(struct tpm_token *, ESYS_TR *ret);
+/* Of the next command with that session: TPMA_SESSION_DECRYPT: its first parameter is encrypted, TPMA_SESSION_ENCRYPT:
+ * its response's first one.  Each has to be a sized buffer (Part 1 §21). */
+void tpm_encrypt(ESYS_CONTEXT *, ESYS_TR session, TPMA_SESSION which);
+void tpm_session_leave(struct tpm *);
 
 #endif

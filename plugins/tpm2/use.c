@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A key at work: its slot, its auth value, and the second try where the TPM has lost it. */
+#include "auth.h"
 #include "room.h"
 #include "slot.h"
 
@@ -11,6 +12,7 @@ struct use {
     void *arg;
     const char *what;
     TPM2B_AUTH auth;
+    bool given; /* by the core's word */
 };
 
 static TSS2_RC say(struct tpm_token *token, const struct use *use, const TPM2B_AUTH *auth, ESYS_TR session)
@@ -51,7 +53,7 @@ static int attempt(struct tpm_token *token, void *arg)
             tpm_slot_lost(token, key);
             continue;
         }
-        result = rc ? tpm_fail(token, rc, use->what) : 0;
+        result = rc ? tpm_auth_fail(token, &use->auth, use->given, rc, use->what) : 0;
         break;
     }
     tpm_slot_leave(token, key);
@@ -63,8 +65,10 @@ int tpm_use(struct tpm_token *token, struct tpm_key *key, tpm_command *command, 
     struct use use = { .key = key, .command = command, .arg = arg, .what = what };
     int result = tpm_auth_prepare(token, key, &use.auth);
 
+    use.given = key->auth_state != TPM_AUTH_NONE;
     if (!result)
         result = tpm_with_room(token, attempt, &use);
+    tpm_auth_settle(key);
     explicit_bzero(&use.auth, sizeof use.auth);
     return result;
 }

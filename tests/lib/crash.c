@@ -10,12 +10,20 @@
 #include <unistd.h>
 
 static int limit, calls;
+static bool failing;
 bool crash_no_renameat2;
 
 void crash_at(int n)
 {
     limit = n;
     calls = 0;
+    failing = false;
+}
+
+void crash_fail_at(int n)
+{
+    crash_at(n);
+    failing = true;
 }
 
 int crash_calls(void)
@@ -28,10 +36,15 @@ static bool now(void)
     return ++calls == limit;
 }
 
-static void count(void)
+/* Is this the call that fails? */
+static bool fails(void)
 {
-    if (now())
+    if (!now())
+        return false;
+    if (!failing)
         _exit(CRASHED);
+    errno = EIO;
+    return true;
 }
 
 int __real_openat(int, const char *, int, ...);
@@ -62,40 +75,48 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
     va_start(args, flags);
     mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
     va_end(args);
-    count();
+    if (fails())
+        return -1;
     return __real_openat(dir, name, flags, mode);
 }
 
 int __wrap_fchmod(int fd, mode_t mode)
 {
-    count();
+    if (fails())
+        return -1;
     return __real_fchmod(fd, mode);
 }
 
 ssize_t __wrap_write(int fd, const void *data, size_t len)
 {
-    if (now()) {
-        if (__real_write(fd, data, len / 2) >= 0)
-            _exit(CRASHED);
-    }
-    return __real_write(fd, data, len);
+    if (!now())
+        return __real_write(fd, data, len);
+    if (!failing && __real_write(fd, data, len / 2) >= 0)
+        _exit(CRASHED);
+    errno = EIO;
+    return -1;
 }
 
 int __wrap_fsync(int fd)
 {
-    count();
+    if (fails())
+        return -1;
     return __real_fsync(fd);
 }
 
 int __wrap_close(int fd)
 {
-    count();
-    return __real_close(fd);
+    bool failed = fails();
+    int result = __real_close(fd);
+    if (failed)
+        errno = EIO;
+    return failed ? -1 : result;
 }
 
 int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-    count();
+    if (fails())
+        return -1;
     if (crash_no_renameat2) {
         errno = EINVAL;
         return -1;
@@ -105,24 +126,28 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
 
 int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
-    count();
+    if (fails())
+        return -1;
     return __real_renameat(from_dir, from, to_dir, to);
 }
 
 int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
-    count();
+    if (fails())
+        return -1;
     return __real_linkat(from_dir, from, to_dir, to, flags);
 }
 
 int __wrap_unlinkat(int dir, const char *name, int flags)
 {
-    count();
+    if (fails())
+        return -1;
     return __real_unlinkat(dir, name, flags);
 }
 
 int __wrap_mkdir(const char *path, mode_t mode)
 {
-    count();
+    if (fails())
+        return -1;
     return __real_mkdir(path, mode);
 }

@@ -267,6 +267,8 @@ static int try_pin(struct handle *handle, const void *pin, size_t len)
     struct fake_token *token = &control->token[handle->token];
     if (token->tries && !token->tries_left)
         return HX_E_LOCKED;
+    if (!pin && token->flags & HX_PIN_EMPTY)
+        pin = "";
     if (!pin && !(token->flags & HX_PINPAD))
         return HX_E_INVALID;
     snprintf(token->last_pin, sizeof token->last_pin, "%.*s", pin ? (int)len : 0, pin ? (const char *)pin : "");
@@ -296,11 +298,15 @@ static int fake_login(void *token, const void *pin, size_t len)
 static int fake_authorise(void *object, const void *pin, size_t len)
 {
     struct loaded *loaded = object;
-    return fake_login(loaded->handle, pin, len);
+    const struct fake_object *found = find_object(loaded->handle->token, loaded->uid);
+    return found && found->flags & HX_OWN_AUTH ? own_authorise(loaded, pin, len) : fake_login(loaded->handle, pin, len);
 }
 
-static int may_use(struct handle *handle, const struct fake_object *object)
+static int may_use(struct loaded *loaded, const struct fake_object *object)
 {
+    struct handle *handle = loaded->handle;
+    if (object->flags & HX_OWN_AUTH)
+        return own_may_use(loaded, object);
     if (object->flags & HX_ALWAYS_AUTH) {
         bool good = handle->just_logged_in;
         handle->just_logged_in = false;
@@ -320,7 +326,7 @@ static int use(enum fake_call call, void *object, const struct hx_alg *alg, cons
     for (int i = 0; i < 4 && !result; i++)
         result = alg->spare[i] ? HX_E_UNSUPPORTED : 0;
     if (!result)
-        result = may_use(loaded->handle, &found);
+        result = may_use(loaded, &found);
     if (!result && call == FAKE_SIGN)
         result = crypt_sign(&found, alg, in, in_len, buffer, &len);
     else if (!result && call == FAKE_DECRYPT)

@@ -52,6 +52,7 @@ struct fake_object { /* start from { 0 } */
     char common_name[64]; /* of a certificate; empty: its label */
     bool hidden; /* listed only after login */
     bool locked; /* load, sign: HX_E_LOGIN before login */
+    char auth[32]; /* its own PIN, with HX_OWN_AUTH */
     bool public_unreadable; /* read of HX_PUBLIC: HX_E_UNSUPPORTED */
     unsigned char value[4096]; /* data and secrets; a certificate is put here by add() unless it is there already */
     size_t value_len;
@@ -67,6 +68,7 @@ struct fake_token {
     char pin[64]; /* the right one; empty: any PIN is right */
     unsigned tries, tries_left; /* tries 0: never locks */
     char last_pin[64]; /* what the last login() sent */
+    unsigned own_tries; /* PINs of their own that keys were tried with */
     char so_pin[64], last_so_pin[64]; /* the same of initialise(), which works on the first token */
     bool no_flags; /* it does not tell of LOW, FINAL, LOCKED */
     bool absent; /* open() fails with absent_result (0: HX_E_NOT_FOUND), scan() does not show it */

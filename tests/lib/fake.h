@@ -27,6 +27,10 @@ struct loaded { /* a loaded object; never freed */
     unsigned uid;
     pid_t pid;
     bool unloaded;
+    /* Of a key with a PIN of its own: what was given for its next operation, by whom; and whether that was right. */
+    char given[32];
+    pthread_t giver;
+    bool is_given, proven;
 };
 
 extern struct fake_control *control;
@@ -56,6 +60,10 @@ int fake_remove(void *token, uint32_t kind, const void *ref, size_t ref_len);
 
 int fake_initialise(const struct hx_host *, const char *serial, const struct hx_spec *, const struct hx_buf *pin,
                     size_t pins);
+
+/* Keys with HX_OWN_AUTH. */
+int own_authorise(struct loaded *, const void *pin, size_t len);
+int own_may_use(struct loaded *, const struct fake_object *);
 
 int cert_make(struct fake_object *);
 
