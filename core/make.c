@@ -185,6 +185,14 @@ static bool can_activate(const struct hx_plugin *table)
     return table->activate;
 }
 
+/* Where the key would be: the token's secrets. */
+static int place_of_activation(struct hx *ctx, const struct token *token, struct hx_bytes *ret_address)
+{
+    static const struct hx_object secret = { .kind = HX_SECRET_KEY };
+
+    return ret_address ? address_print(context_name(ctx, token), &secret, false, ret_address) : HX_OK;
+}
+
 int hx_activate(struct hx *ctx, const char *name, const void *blob, size_t len, struct hx_bytes *ret_address)
 {
     AUTO_TOKEN struct token *token = NULL;
@@ -196,6 +204,8 @@ int hx_activate(struct hx *ctx, const char *name, const void *blob, size_t len, 
     if (!token_table(token)->activate)
         return hx_error(HX_E_UNSUPPORTED, "token '%s': plugin '%s' cannot activate: it is no TPM", token_name(token),
                         token_table(token)->name);
+    if (!blob)
+        return place_of_activation(ctx, token, ret_address);
     sink_init(&activation.ref);
     if ((result = token_call(ctx, token, activate_step, &activation, TOKEN_ONCE)))
         hx_error_in(result, "token '%s': activate", token_name(token));

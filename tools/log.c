@@ -68,6 +68,8 @@ static void print_line(void *arg, int priority, const char *text)
 
 void log_once(void)
 {
+    /* Else tpm2-tss prints lines of its own before we say in one what was wrong. */
+    setenv("TSS2_LOG", "all+none", 0);
     hx_set_log(print_line, NULL);
 }
 

@@ -8,33 +8,16 @@
 
 #define EK_CERT "ek-cert" /* the label of the one in NV index 0x01c00002, for the RSA key; others begin with it */
 
-static bool is_ek(const struct hx_object *object)
-{
-    return object->kind == HX_PRIVATE_KEY && object->flags & HX_RESTRICTED && object->label &&
-           !strcmp(object->label, "ek");
-}
-
-/* The token that was named, or else the only TPM. */
+/* The token that was named, or else the only TPM.  No token is touched: another one's PIN would be sent for nothing. */
 static int find_tpm(const struct call *call, hx *context, char **ret)
 {
-    AUTO_FOUND struct found found = { 0 };
-    char *token = NULL;
+    AUTO_BYTES struct hx_bytes address = { 0 };
+    int result = hx_activate(context, option(call, O_TOKEN), NULL, 0, &address);
 
-    if (option(call, O_TOKEN)) {
-        token = strdup(option(call, O_TOKEN));
-    } else {
-        if (find_fitting(context, NULL, is_ek, &found))
-            return fail("%s; --token NAME asks one token alone", hx_last_error());
-        if (found.count == 0)
-            return fail("no token is a TPM: a [token] section with 'plugin = tpm2' names one");
-        if (found.count > 1)
-            return fail("more than one TPM: %s; --token NAME names it", found.all);
-        token = address_token(found.address);
-    }
-    if (!token)
-        return fail("out of memory");
-    *ret = token;
-    return DONE;
+    if (result)
+        return fail_making(call, result);
+    *ret = address_token((const char *)address.data);
+    return *ret ? DONE : fail("out of memory");
 }
 
 struct tpm_key {
@@ -199,12 +182,12 @@ int tpm_activate_run(const struct call *call)
     AUTO_HX hx *context = NULL;
     AUTO_BLOB struct blob blob = { 0 };
     AUTO_BYTES struct hx_bytes address = { 0 };
-    const char *token = option(call, O_TOKEN);
+    AUTO_FREE char *token = NULL;
     int result;
 
     if (open_context(call, &context))
         return FAILED;
-    if (token && check_token(context, token)) /* before the blob is waited for */
+    if (find_tpm(call, context, &token)) /* before the blob is waited for */
         return FAILED;
     if (read_blob(call->args ? call->arg[0] : "-", &blob))
         return FAILED;
@@ -212,7 +195,7 @@ int tpm_activate_run(const struct call *call)
     result = hx_activate(context, token, blob.data, blob.len, &address);
     progress_end();
     if (result)
-        return fail_making(call, result);
+        return fail_hx();
     print_clean((const char *)address.data);
     putchar('\n');
     return DONE;

@@ -119,20 +119,16 @@ static bool read_private(const ASN1_OCTET_STRING *string, TPM2B_PRIVATE *ret)
     return true;
 }
 
-/* Sizes and types are looked at first, since tpm2-tss prints what it does not like.  What it reads is written again and
- * compared, for it overlooks much. */
+/* tpm2-tss overlooks the size in front. */
 static bool read_public(const ASN1_OCTET_STRING *string, TPM2B_PUBLIC *ret)
 {
     const unsigned char *data = ASN1_STRING_get0_data(string);
-    size_t len = (size_t)ASN1_STRING_length(string), read = 0, written = 0;
-    unsigned char again[MARSHALLED_MAX];
-    TPM2_ALG_ID type = len > 12 ? (TPM2_ALG_ID)(data[2] << 8 | data[3]) : TPM2_ALG_ERROR;
-    if (len > sizeof again || (type != TPM2_ALG_RSA && type != TPM2_ALG_ECC && type != TPM2_ALG_KEYEDHASH) ||
-        (size_t)(data[0] << 8 | data[1]) != len - 2)
+    size_t len = (size_t)ASN1_STRING_length(string), read = 0;
+    if (len <= 2 || (size_t)(data[0] << 8 | data[1]) != len - 2 ||
+        Tss2_MU_TPM2B_PUBLIC_Unmarshal(data, len, &read, ret) || read != len)
         return false;
-    return !Tss2_MU_TPM2B_PUBLIC_Unmarshal(data, len, &read, ret) && read == len &&
-           !Tss2_MU_TPM2B_PUBLIC_Marshal(ret, again, sizeof again, &written) && written == len &&
-           !memcmp(data, again, len);
+    TPM2_ALG_ID type = ret->publicArea.type;
+    return type == TPM2_ALG_RSA || type == TPM2_ALG_ECC || type == TPM2_ALG_KEYEDHASH;
 }
 
 /* Neither signing nor decrypting: what is in such an object is only handed out (TPM 2.0 Part 1 §27.6.2.3). */

@@ -9,8 +9,8 @@
 #define TPM_PERSISTENT_FIRST 0x81000000u
 #define TPM_PERSISTENT_PLATFORM 0x81800000u /* from here on they are the platform's */
 #define TPM_PERSISTENT_LAST 0x81ffffffu
-#define TPM_TRANSIENT_FIRST 0x80000000u
 #define TPM_PERSISTENT_MAX 256 /* more than any TPM has room for */
+#define TPM_TRANSIENT_FIRST 0x80000000u
 
 struct tpm_key;
 struct tpm_book;

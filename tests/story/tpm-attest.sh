@@ -40,7 +40,7 @@ blob() {
 # makes_hmac SIZE: of so many bytes.
 makes_hmac() {
     head -c "$1" /dev/urandom >"$WORK/message"
-    hsmux sign hsm:tpm/secret/identity --hex <"$WORK/message" >"$WORK/tag"
+    hsmux sign hsm:chip/secret/identity --hex <"$WORK/message" >"$WORK/tag"
     openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(od -An -v -tx1 "$WORK/active" | tr -d ' \n')" "$WORK/message" |
         sed 's/.*= //' | diff - "$WORK/tag" || fail "another HMAC of $1 bytes"
 }
@@ -48,7 +48,7 @@ makes_hmac() {
 # activates [ARGUMENT...]: it takes the blob, and the identity key is $WORK/key from here on.
 activates() {
     hsmux tpm activate "$@" >"$WORK/said"
-    [ "$(cat "$WORK/said")" = hsm:tpm/secret/identity ] || fail "activated: $(cat "$WORK/said")"
+    [ "$(cat "$WORK/said")" = hsm:chip/secret/identity ] || fail "activated: $(cat "$WORK/said")"
     cp "$WORK/key" "$WORK/active"
     makes_hmac 100
     nothing_left
@@ -56,7 +56,7 @@ activates() {
 
 # refuses [TEXT]: the blob, in one line, and all is as it was.
 refuses() {
-    expect_error "${1:-token 'tpm': activate: }" hsmux tpm activate "$WORK/blob"
+    expect_error "${1:-token 'chip': activate: }" hsmux tpm activate "$WORK/blob"
     makes_hmac 100
     nothing_left
 }
@@ -83,24 +83,18 @@ file_ini soft
 expect_error "did you mean 'hsmux tpm ek'?" hsmux tpm
 expect_error "either '--json' or '--raw'" hsmux tpm ek --json --raw
 expect_error "either '--json' or '--out'" hsmux tpm srk --json --out "$WORK/out"
-hsmux key generate ek
-printf '\0\1' >"$WORK/blob"
-for command in ek srk ek-cert registration-id; do
-    expect_error "no token is a TPM: a [token] section with 'plugin = tpm2' names one" hsmux tpm $command
+for command in ek srk ek-cert registration-id activate; do
+    expect_error "no token can do that; there are: 'soft'" hsmux tpm $command </dev/null
+    expect_error "token 'soft': plugin 'file' cannot activate: it is no TPM" hsmux tpm $command --token soft </dev/null
+    expect_error "no [token lost]" hsmux tpm $command --token lost </dev/null
 done
-expect_error "soft" hsmux tpm ek --token soft
-expect_error "token 'soft' has no EK certificate" hsmux tpm ek-cert --token soft
-expect_error "no token can do that" hsmux tpm activate "$WORK/blob"
-expect_error "it is no TPM" hsmux tpm activate "$WORK/blob" --token soft
-expect_error "no [token lost]" hsmux tpm activate --token lost </dev/null
-hsmux remove -y hsm:soft/key/ek
 
 step "a bare TPM"
 start_swtpm
-tpm_ini tpm
+tpm_ini chip
 hsmux list >/dev/null
 [ -z "$(persistent)" ] || fail "a listing made keys: $(persistent)"
-expect_error "token 'tpm' has no EK certificate in NV 0x01c00002" hsmux tpm ek-cert
+expect_error "token 'chip' has no EK certificate in NV 0x01c00002" hsmux tpm ek-cert
 ! grep -q "hsmux cert" "$WORK/err" || fail "there are no others"
 
 step "the endorsement key is the one that the maker would have certified"
@@ -114,7 +108,7 @@ hsmux tpm ek --json >"$WORK/json"
 python3 - "$WORK/json" "$WORK/ek" <<-'END'
 	import sys, json, base64
 	j = json.load(open(sys.argv[1]))
-	assert j == {"token": "tpm", "address": "hsm:tpm/key/ek",
+	assert j == {"token": "chip", "address": "hsm:chip/key/ek",
 	             "public": base64.b64encode(open(sys.argv[2], "rb").read()).decode()}, j
 END
 [ "$(hsmux tpm registration-id)" = "$(registration_id "$WORK/ek")" ] || fail "$(hsmux tpm registration-id)"
@@ -123,7 +117,7 @@ step "the storage root key was made once and stays"
 tpm2_readpublic -c 0x81000001 -f tss -o "$WORK/theirs" >/dev/null
 cmp "$WORK/theirs" "$WORK/srk"
 before=$(persistent)
-[ "$(hsmux tpm srk --token tpm)" = "$(base64 -w 0 "$WORK/srk")" ] || fail "$(hsmux tpm srk)"
+[ "$(hsmux tpm srk --token chip)" = "$(base64 -w 0 "$WORK/srk")" ] || fail "$(hsmux tpm srk)"
 [ "$(persistent)" = "$before" ] || fail "it was $before and is $(persistent)"
 nothing_left
 
@@ -135,14 +129,14 @@ for size in 0 1 1023 1024 1025 4096 65536; do
     makes_hmac $size
 done
 hsmux list >"$WORK/said"
-grep '^hsm:tpm/secret/identity  generic sign-message unreadable$' "$WORK/said" || fail "$(cat "$WORK/said")"
-expect_error "token 'tpm'" hsmux sign hsm:tpm/secret/identity --hash sha1 </dev/null
+grep '^hsm:chip/secret/identity  generic sign-message unreadable$' "$WORK/said" || fail "$(cat "$WORK/said")"
+expect_error "made for another scheme or hash" hsmux sign hsm:chip/secret/identity --hash sha1 </dev/null
 nothing_left
 
 step "a shared access signature with it"
 base64 <"$WORK/active" >"$WORK/secret"
 hsmux sas --resource 0ne000A1B2C/registrations/device-1 --policy registration --ttl 60 >"$WORK/sas"
-hsmux sas --key hsm:tpm/secret/identity --resource x --ttl 60 >"$WORK/plain"
+hsmux sas --key hsm:chip/secret/identity --resource x --ttl 60 >"$WORK/plain"
 sas_of "$WORK/secret" 0ne000A1B2C/registrations/device-1 "$(sed -n 's/.*&se=\([0-9]*\).*/\1/p' "$WORK/sas")" registration |
     diff - "$WORK/sas"
 sas_of "$WORK/secret" x "$(sed -n 's/.*&se=\([0-9]*\).*/\1/p' "$WORK/plain")" | diff - "$WORK/plain"
@@ -160,7 +154,7 @@ done
 
 step "after a cut between the old key's going and the new one's coming"
 tpm2_evictcontrol -C o -c 0x81000100 >/dev/null
-expect_error "hsm:tpm/secret/identity" hsmux sign hsm:tpm/secret/identity </dev/null
+expect_error "hsm:chip/secret/identity" hsmux sign hsm:chip/secret/identity </dev/null
 activates "$WORK/blob"
 
 step "what is no blob at all"
@@ -190,11 +184,11 @@ done <"$WORK/faults"
 
 step "each part damaged, lengthened and cut"
 for part in 0 1 2 3 4 5; do
-    [ $part = 5 ] || { blob flip $part && refuses; } # the last one is the service's own
+    [ $part = 5 ] || { blob flip $part && refuses damaged; } # the last one is the service's own
     blob lengthen $part
-    refuses
+    refuses "the activation blob ends within"
     blob cut $part
-    refuses
+    refuses "the activation blob ends within"
 done
 
 step "ended at any byte"
@@ -206,7 +200,7 @@ python3 - "$WORK/blob" <<-'END'
 	library.hx_activate.argtypes = [c_void_p, c_char_p, c_char_p, c_size_t, c_void_p]
 	library.hx_free.argtypes = [c_void_p]
 	assert library.hx_new(None, byref(context)) == 0
-	taken = [size for size in range(len(blob)) if library.hx_activate(context, b"tpm", blob[:size], size, None) == 0]
+	taken = [size for size in range(len(blob)) if library.hx_activate(context, b"chip", blob[:size], size, None) == 0]
 	library.hx_free(context)
 	sys.exit("taken: %s" % taken if taken else 0)
 END
@@ -214,12 +208,12 @@ makes_hmac 100
 nothing_left
 
 step "for another TPM"
-for key in ek srk; do
-    cp "$WORK/$key" "$WORK/own"
-    other_rsa "$WORK/$key"
+for key in EK SRK; do
+    cp "$WORK/${key,,}" "$WORK/own"
+    other_rsa "$WORK/${key,,}"
     blob
-    cp "$WORK/own" "$WORK/$key"
-    refuses
+    cp "$WORK/own" "$WORK/${key,,}"
+    refuses "another $key"
 done
 
 step "and a good one is still taken"
@@ -228,9 +222,8 @@ activates "$WORK/blob"
 
 step "a TPM with a maker's certificate, and with a storage root key that somebody else made"
 stop_swtpm
-rm -r "$WORK/tpm"
 start_swtpm provisioned
-tpm_ini tpm
+tpm_ini chip
 tpm2_createprimary -C o -G rsa2048:null:aes128cfb -c "$WORK/srk.ctx" \
     -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt' >/dev/null
 tpm2_evictcontrol -c "$WORK/srk.ctx" 0x81000001 >/dev/null
@@ -244,7 +237,7 @@ tpm2_readpublic -c 0x81010001 -f tss -o "$WORK/theirs" >/dev/null
 cmp "$WORK/theirs" "$WORK/ek"
 [ "$(hsmux tpm registration-id)" = "$(registration_id "$WORK/ek")" ] || fail "$(hsmux tpm registration-id)"
 hsmux tpm ek-cert --out "$WORK/ek.pem"
-hsmux tpm ek-cert --token tpm | cmp - "$WORK/ek.pem"
+hsmux tpm ek-cert --token chip | cmp - "$WORK/ek.pem"
 openssl verify -partial_chain -ignore_critical -CAfile "$WORK/tpm-ca/issuercert.pem" "$WORK/ek.pem"
 tpm2_readpublic -c 0x81010001 -f pem -o "$WORK/theirs" >/dev/null
 openssl x509 -in "$WORK/ek.pem" -noout -pubkey | diff - "$WORK/theirs" || fail "the certificate is another key's"
@@ -257,7 +250,7 @@ step "that certificate gone, the other one is named"
 cp "$WORK/ek" "$WORK/other-ek"
 cp "$WORK/blob" "$WORK/other-blob"
 if tpm2_nvundefine -C p 0x01c00002 >/dev/null 2>&1; then
-    expect_error "token 'tpm' has no EK certificate in NV 0x01c00002; 'hsmux cert' prints 'hsm:tpm/cert/ek-cert-" \
+    expect_error "token 'chip' has no EK certificate in NV 0x01c00002; 'hsmux cert' prints 'hsm:chip/cert/ek-cert-" \
         hsmux tpm ek-cert
 fi
 
@@ -265,43 +258,45 @@ step "two TPMs, the second with a template of its maker's own"
 first=$TPM2TOOLS_TCTI
 mkdir "$WORK/second"
 WORK=$WORK/second start_swtpm
-# A unique of size 0 gives another key than the usual 256 zero bytes do.
-python3 - "$WORK/ek" "$WORK/template" <<-'END'
-	import sys
-	open(sys.argv[2], "wb").write(open(sys.argv[1], "rb").read()[2:-258] + b"\0\0")
-END
-for index in 0x01c00004 0x01c00002; do
-    if [ $index = 0x01c00002 ]; then
-        tpm2_createek -c "$WORK/ek.ctx" -G rsa -t -u "$WORK/theirs" >/dev/null
-        tpm2_readpublic -c "$WORK/ek.ctx" -f pem -o "$WORK/theirs.pem" >/dev/null
-        tpm2_flushcontext -t
-        make_ca
-        openssl x509 -new -subj /CN=EK -force_pubkey "$WORK/theirs.pem" -CA "$WORK/ca.pem" -CAkey "$WORK/ca.key" \
-            -CAcreateserial -outform DER -out "$WORK/template" 2>/dev/null
-    fi
-    tpm2_nvdefine $index -C o -s "$(wc -c <"$WORK/template")" -a 'ownerwrite|ownerread|authread|no_da' >/dev/null
-    tpm2_nvwrite $index -C o -i "$WORK/template"
+tpm_ini chip
+# A unique of size 0, as tpm2_createprimary has it, gives another key than the usual 256 zero bytes do.
+head -c 44 "$WORK/ek" | tail -c 32 >"$WORK/policy"
+(head -c 58 "$WORK/ek" | tail -c 56; printf '\0\0') >"$WORK/template"
+tpm2_createprimary -C e -G rsa2048:null:aes128cfb -L "$WORK/policy" -c "$WORK/ek.ctx" \
+    -a 'fixedtpm|fixedparent|sensitivedataorigin|adminwithpolicy|restricted|decrypt' >/dev/null
+tpm2_readpublic -c "$WORK/ek.ctx" -f tss -o "$WORK/theirs" >/dev/null
+tpm2_readpublic -c "$WORK/ek.ctx" -f pem -o "$WORK/theirs.pem" >/dev/null
+tpm2_flushcontext -t
+! cmp -s "$WORK/theirs" <(hsmux tpm ek --raw) || fail "the template makes the usual key"
+make_ca
+openssl req -new -key "$WORK/ca.key" -subj /CN=EK -out "$WORK/ek.csr"
+openssl x509 -req -in "$WORK/ek.csr" -force_pubkey "$WORK/theirs.pem" -CA "$WORK/ca.pem" -CAkey "$WORK/ca.key" \
+    -CAcreateserial -outform DER -out "$WORK/certificate" 2>/dev/null
+for index in 0x01c00004:template 0x01c00002:certificate; do
+    size=$(wc -c <"$WORK/${index#*:}")
+    tpm2_nvdefine "${index%:*}" -C o -s "$size" -a 'ownerwrite|ownerread|authread|no_da' >/dev/null
+    tpm2_nvwrite "${index%:*}" -C o -i "$WORK/${index#*:}"
 done
-ini "[token tpm]" "plugin = tpm2" "tcti = $TPM2TOOLS_TCTI" "directory = $WORK/tpm" \
+ini "[token chip]" "plugin = tpm2" "tcti = $TPM2TOOLS_TCTI" "directory = $WORK/chip" \
     "[token other]" "plugin = tpm2" "tcti = $first" "directory = $WORK/other"
 mkdir "$WORK/other"
-expect_error "more than one TPM: 'hsm:tpm/key/ek', 'hsm:other/key/ek'; --token NAME names it" hsmux tpm ek
-expect_error "; --token NAME names it" hsmux tpm activate "$WORK/other-blob"
+for command in ek srk ek-cert registration-id activate; do
+    expect_error "name one; there are: 'chip', 'other'; --token NAME names it" hsmux tpm $command <"$WORK/other-blob"
+done
 hsmux tpm ek --raw --token other | cmp - "$WORK/other-ek"
-hsmux tpm ek --raw --token tpm | cmp - "$WORK/theirs"
-hsmux tpm ek-cert --token tpm >"$WORK/ek.pem"
-openssl x509 -in "$WORK/ek.pem" -outform DER | cmp - "$WORK/template"
-hsmux tpm ek --raw --token tpm --out "$WORK/ek"
-hsmux tpm srk --raw --token tpm --out "$WORK/srk"
+hsmux tpm ek --raw --token chip | cmp - "$WORK/theirs"
+hsmux tpm ek-cert --token chip >"$WORK/ek.pem"
+openssl x509 -in "$WORK/ek.pem" -outform DER | cmp - "$WORK/certificate"
+hsmux tpm ek --raw --token chip --out "$WORK/ek"
+hsmux tpm srk --raw --token chip --out "$WORK/srk"
 blob
-activates --token tpm "$WORK/blob"
+activates --token chip "$WORK/blob"
 cp "$WORK/other-blob" "$WORK/blob"
-expect_error "token 'tpm': activate: " hsmux tpm activate --token tpm "$WORK/blob"
+expect_error "token 'chip': activate: " hsmux tpm activate --token chip "$WORK/blob"
 makes_hmac 100
 [ "$(hsmux tpm activate --token other "$WORK/blob")" = hsm:other/secret/identity ]
 
-step "one that does not answer might be another TPM"
-sed -i "s|^tcti = $first|tcti = swtpm:host=127.0.0.1,port=$(free_port)|" "$HSMUX_CONF"
-expect_error "; --token NAME asks one token alone" hsmux tpm ek
-hsmux tpm ek --raw --token tpm | cmp - "$WORK/ek"
+step "and where one of them does not answer, the other does"
 nothing_left
+sed -i "s|^tcti = $first|tcti = swtpm:host=127.0.0.1,port=$(free_port)|" "$HSMUX_CONF"
+hsmux tpm ek --raw --token chip | cmp - "$WORK/ek"
