@@ -46,8 +46,11 @@ static int create(struct tpm_token *token, const struct tpm_parent *parent, ESYS
     TPM2B_SENSITIVE_CREATE secret = { .sensitive.userAuth = plan->auth };
     TPM2B_PUBLIC *public = NULL;
     TPM2B_PRIVATE *private = NULL;
-    TSS2_RC rc = Esys_Create(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &secret, template,
-                             &nothing_more, &no_pcr, &private, &public, NULL, NULL, NULL);
+    TSS2_RC rc;
+
+    tpm_encrypt(token->tpm->esys, session, TPMA_SESSION_DECRYPT); /* the auth value */
+    rc = Esys_Create(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &secret, template,
+                     &nothing_more, &no_pcr, &private, &public, NULL, NULL, NULL);
 
     explicit_bzero(&secret, sizeof secret);
     if (rc)

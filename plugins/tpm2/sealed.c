@@ -95,6 +95,7 @@ static int load_sealed(struct tpm_object *object, const char *rest, struct hx_li
 
 static TSS2_RC unseal(const struct tpm_use *use, void *arg)
 {
+    tpm_encrypt(use->esys, use->session, TPMA_SESSION_ENCRYPT);
     return Esys_Unseal(use->esys, use->key, use->session, ESYS_TR_NONE, ESYS_TR_NONE, arg);
 }
 
@@ -135,6 +136,7 @@ static int create(struct tpm_token *token, const struct tpm_parent *parent, stru
 
     if (result)
         return result;
+    tpm_encrypt(token->tpm->esys, session, TPMA_SESSION_DECRYPT);
     rc = Esys_Create(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &sealing->secret, &template,
                      &nothing_more, &no_pcr, &private, &public, NULL, NULL, NULL);
     if (rc)

@@ -149,6 +149,24 @@ static void it_is_sealed_and_unsealed_where_all_slots_are_taken(void **state)
     tpm_fixture_flush(&f->tpm);
 }
 
+static void with_parameter_encryption_nobody_on_the_bus_reads_it(void **state)
+{
+    struct fixture *f = *state;
+    char ref[64];
+
+    assert_int_equal(import(f, &pin_spec, &secret, ref), 0);
+    holds(f, HX_DATA, ref, &secret);
+    tpm_fixture_run(&f->tpm, "test $(grep -ac 31415926 pcap) -gt 0");
+    plugin_host_set(&f->host, "parameter-encryption", "yes");
+    reopen(f);
+    holds(f, HX_DATA, ref, &secret);
+    assert_int_equal(take_away(f, HX_DATA, ref), 0);
+    assert_int_equal(import(f, &pin_spec, &secret, ref), 0);
+    tpm_fixture_run(&f->tpm, "test -s pcap && ! grep -aq 31415926 pcap");
+    close_token(f);
+    assert_int_equal(tpm_fixture_left(&f->tpm), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +178,7 @@ int main(void)
         T(another_tpm_does_not_give_it_out),
         T(with_a_pin_it_wants_the_pin),
         T(data_without_a_pin_stays_so_when_one_is_set_later),
+        T(with_parameter_encryption_nobody_on_the_bus_reads_it),
         T(it_is_sealed_and_unsealed_where_all_slots_are_taken),
     };
 
