@@ -6,9 +6,9 @@
  *
  *   tpm ROUNDS    the exit status is 1 when a claim does not hold
  *
- * Environment: BENCH_DIR (the programs first-esapi and first-openssl, KIND.ref), BENCH_TCTI, BENCH_CONF (the
- * openssl.cnf with hsmux), BENCH_PEER (one with tpm2-openssl, or empty), HSMUX_CONF, BENCH_COUNTED_CONF (the same with
- * the TPM through the pcap TCTI), TCTI_PCAP_FILE.
+ * Environment: BENCH_DIR (the programs first-..., KIND.ref, KIND.key), BENCH_TCTI, BENCH_CONF (the
+ * openssl.cnf with hsmux), BENCH_PEER (one with tpm2-openssl, or empty), BENCH_PLAIN_CONF (the hsmux.conf),
+ * BENCH_COUNTED_CONF (the same with the TPM through the pcap TCTI), TCTI_PCAP_FILE.
  */
 #include "claims.h"
 #include "esapi.h"
@@ -23,9 +23,13 @@
 
 #define COUNTED 50
 
-enum who { ESAPI, HSMUX, PEER, SIDES };
+/* The last ones are programs only, of which the start is measured. */
+enum who { ESAPI, HSMUX, PEER, RATED, LIBRARY = RATED, SOFTWARE, BOTH, SIDES };
 
-static const char *const names[SIDES] = { "bare ESAPI", "hsmux", "tpm2-openssl" };
+static const char *const names[SIDES] = {
+    "bare ESAPI",          "hsmux in OpenSSL", "tpm2-openssl", "hsmux's own C library", "OpenSSL with a PEM file",
+    "that, and bare ESAPI"
+};
 
 static const struct kind {
     const char *name, *handle;
@@ -33,7 +37,7 @@ static const struct kind {
 } kinds[] = { { "p256", "81008001", 100 }, { "rsa", "81008000", 20 } };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static OSSL_LIB_CTX *context[SIDES]; /* NULL: it is left out; bare ESAPI has none */
+static OSSL_LIB_CTX *context[RATED]; /* bare ESAPI has none */
 static int rounds;
 static double results[SIDES][ROUNDS_MAX];
 
@@ -48,7 +52,7 @@ static const char *setting(const char *name)
 
 static bool is_here(enum who who)
 {
-    return who == ESAPI || context[who];
+    return who != PEER || context[PEER];
 }
 
 static void key_path(enum who who, const struct kind *kind, char *ret, size_t size)
@@ -56,13 +60,14 @@ static void key_path(enum who who, const struct kind *kind, char *ret, size_t si
     if (who == PEER)
         snprintf(ret, size, "handle:0x%s", kind->handle);
     else
-        snprintf(ret, size, "%s/%s.ref", setting("BENCH_DIR"), kind->name);
+        snprintf(ret, size, "%s/%s.%s", setting("BENCH_DIR"), kind->name,
+                 who == SOFTWARE || who == BOTH ? "key" : "ref");
 }
 
-static void print_sides(const char *what, const char *whom, int decimals)
+static void print_sides(const char *what, const char *whom, int decimals, int count)
 {
     printf("\n%s: %s\n", whom, what);
-    for (int i = 0; i < SIDES; i++)
+    for (int i = 0; i < count; i++)
         if (is_here(i))
             printf("    %-32s %10.*f\n", names[i], decimals, median(results[i], rounds));
 }
@@ -72,13 +77,13 @@ struct side {
     EVP_PKEY *key;
 };
 
-static void open_sides(const struct kind *kind, struct side side[SIDES])
+static void open_sides(const struct kind *kind, struct side side[RATED])
 {
     char path[512];
 
     esapi_open(setting("BENCH_TCTI"), (uint32_t)strtoul(kind->handle, NULL, 16), !strcmp(kind->name, "rsa"),
                &side[ESAPI].esapi);
-    for (int i = HSMUX; i < SIDES; i++)
+    for (int i = HSMUX; i < RATED; i++)
         if (is_here(i)) {
             key_path(i, kind, path, sizeof path);
             side[i].key = prehashed_key(context[i], path);
@@ -100,39 +105,53 @@ static double rate(enum who who, const struct side *side, int count)
 
 static void compare_rates(const struct kind *kind)
 {
-    struct side side[SIDES];
+    struct side side[RATED];
 
     open_sides(kind, side);
     for (int round = -1; round < rounds; round++) /* the first warms up; each side is the first in turn */
-        for (int i = 0; i < SIDES; i++) {
-            enum who who = (enum who)((i + round + 1) % SIDES);
+        for (int i = 0; i < RATED; i++) {
+            enum who who = (enum who)((i + round + 1) % RATED);
 
             if (is_here(who))
                 results[who][round < 0 ? 0 : round] = rate(who, &side[who], kind->signatures);
         }
-    print_sides("signatures/s", kind->name, 0);
+    print_sides("signatures/s", kind->name, 0, RATED);
     claim("of bare ESAPI's signatures/s", kind->name, median_ratio(results[HSMUX], results[ESAPI], rounds), true, 0.98);
-    for (int i = HSMUX; i < SIDES; i++)
+    for (int i = HSMUX; i < RATED; i++)
         if (is_here(i))
             EVP_PKEY_free(side[i].key);
 }
 
-/* What one side's program prints: when its first signature was there. */
-static double run_first(enum who who, const struct kind *kind, const char *tcti, const char *hsmux_conf, int count)
+/* The command line of one side's program. */
+static void write_command(enum who who, const struct kind *kind, const char *tcti, int count, char *ret, size_t size)
 {
-    const char *dir = setting("BENCH_DIR");
-    char command[2048], path[512];
+    static const char *const programs[SIDES] = { "first-esapi",   "first-openssl", "first-openssl",
+                                                 "first-library", "first-openssl", "first-both" };
+    const char *conf = who == HSMUX ? "BENCH_CONF" : who == PEER ? "BENCH_PEER" : NULL;
+    char path[512];
+    int len;
+
+    key_path(who, kind, path, sizeof path);
+    len = snprintf(ret, size, "OPENSSL_CONF='%s' TPM2OPENSSL_TCTI='%s' exec '%s/%s'",
+                   conf ? setting(conf) : "/dev/null", tcti, setting("BENCH_DIR"), programs[who]);
+    ret += len;
+    size -= (size_t)len;
+    if (who == ESAPI)
+        snprintf(ret, size, " '%s' %s %s %d", tcti, kind->handle, kind->name, count);
+    else if (who == BOTH)
+        snprintf(ret, size, " '%s' %s %s '%s'", tcti, kind->handle, kind->name, path);
+    else
+        snprintf(ret, size, " '%s' %d", path, count);
+}
+
+/* What it prints: when its first signature was there. */
+static double run_first(enum who who, const struct kind *kind, const char *tcti, int count)
+{
+    char command[2048];
     double when = 0;
     FILE *out;
 
-    key_path(who, kind, path, sizeof path);
-    if (who == ESAPI)
-        snprintf(command, sizeof command, "exec '%s/first-esapi' '%s' %s %s %d", dir, tcti, kind->handle, kind->name,
-                 count);
-    else
-        snprintf(command, sizeof command,
-                 "OPENSSL_CONF='%s' HSMUX_CONF='%s' TPM2OPENSSL_TCTI='%s' exec '%s/first-openssl' '%s' %d",
-                 setting(who == HSMUX ? "BENCH_CONF" : "BENCH_PEER"), hsmux_conf, tcti, dir, path, count);
+    write_command(who, kind, tcti, count, command, sizeof command);
     out = popen(command, "r");
     if (!out || fscanf(out, "%lf", &when) != 1 || pclose(out) != 0)
         give_up("failed:", command);
@@ -144,16 +163,16 @@ static void compare_starts(const struct kind *kind)
     for (int round = -1; round < rounds; round++)
         for (int i = 0; i < SIDES; i++) {
             enum who who = (enum who)((i + round + 1) % SIDES);
-            double start = seconds(CLOCK_MONOTONIC), end;
+            double start = seconds(CLOCK_MONOTONIC);
 
-            if (!is_here(who))
-                continue;
-            end = run_first(who, kind, setting("BENCH_TCTI"), setting("HSMUX_CONF"), 1);
-            results[who][round < 0 ? 0 : round] = (end - start) * 1000;
+            if (is_here(who))
+                results[who][round < 0 ? 0 : round] = (run_first(who, kind, setting("BENCH_TCTI"), 1) - start) * 1000;
         }
-    print_sides("ms from the start of a program to its first signature", kind->name, 2);
-    claim("ms above bare ESAPI to the first signature", kind->name,
-          median_difference(results[HSMUX], results[ESAPI], rounds), false, 1);
+    print_sides("ms from the start of a program to its first signature", kind->name, 2, SIDES);
+    claim("ms above bare ESAPI to the first signature, without OpenSSL", kind->name,
+          median_difference(results[LIBRARY], results[ESAPI], rounds), false, 1);
+    claim("ms above bare ESAPI to the first signature, with OpenSSL", kind->name,
+          median_difference(results[HSMUX], results[BOTH], rounds), false, 1);
 }
 
 static long count_commands(enum who who, const struct kind *kind, int signatures)
@@ -164,7 +183,9 @@ static long count_commands(enum who who, const struct kind *kind, int signatures
 
     snprintf(tcti, sizeof tcti, "pcap:%s", setting("BENCH_TCTI"));
     unlink(pcap);
-    run_first(who, kind, tcti, setting("BENCH_COUNTED_CONF"), signatures);
+    setenv("HSMUX_CONF", setting("BENCH_COUNTED_CONF"), 1);
+    run_first(who, kind, tcti, signatures);
+    setenv("HSMUX_CONF", setting("BENCH_PLAIN_CONF"), 1);
     count = tpm_pcap_count(pcap, 0);
     if (count <= 0)
         give_up("cannot be read to its end, or is empty:", pcap);
@@ -174,7 +195,7 @@ static long count_commands(enum who who, const struct kind *kind, int signatures
 static void compare_commands(const struct kind *kind)
 {
     printf("\n%s: TPM commands to the first signature, and for each one more\n", kind->name);
-    for (int i = 0; i < SIDES; i++) {
+    for (int i = 0; i <= LIBRARY; i++) {
         long first, each;
 
         if (!is_here(i))
@@ -182,10 +203,10 @@ static void compare_commands(const struct kind *kind)
         first = count_commands(i, kind, 1);
         each = count_commands(i, kind, 1 + COUNTED) - first;
         printf("    %-32s %10ld %10.2f\n", names[i], first, (double)each / COUNTED);
-        if (i != HSMUX)
-            continue;
-        claim("TPM commands to the first signature", kind->name, (double)first, false, 4);
-        claim("TPM commands a signature", kind->name, (double)each / COUNTED, false, 1);
+        if (i == HSMUX) {
+            claim("TPM commands to the first signature", kind->name, (double)first, false, 4);
+            claim("TPM commands a signature", kind->name, (double)each / COUNTED, false, 1);
+        }
     }
 }
 
@@ -204,6 +225,7 @@ int main(int argc, char **argv)
     rounds = argc == 2 ? atoi(argv[1]) : 0;
     if (rounds < 1 || rounds > ROUNDS_MAX)
         return fprintf(stderr, "usage: tpm ROUNDS\n"), 2;
+    setenv("HSMUX_CONF", setting("BENCH_PLAIN_CONF"), 1);
     open_context(HSMUX, setting("BENCH_CONF"));
     open_context(PEER, setting("BENCH_PEER"));
     for (size_t i = 0; i < KINDS; i++) {
