@@ -7,7 +7,6 @@
 
 #define SAVED_MAX 3 /* a parent, a key and a sequence want no more */
 #define HANDLES 32
-#define FIRST ((TPM2_HANDLE)TPM2_HT_TRANSIENT << TPM2_HR_SHIFT)
 
 struct saved {
     TPM2_HANDLE handle;
