@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HMAC: one command for as much as a TPM's buffer takes (TPM2_HMAC, TPM 2.0 Part 3 §15.5), a sequence beyond (§17). */
 #include "object.h"
+#include "slot.h"
 
 #include <string.h>
 
@@ -90,6 +91,8 @@ int tpm_mac(struct tpm_object *object, const struct hx_alg *alg, const void *in,
 
     if (result || (result = check_hash(object, mac.hash)))
         return result;
+    if (len > TPM2_MAX_DIGEST_BUFFER)
+        tpm_slots_clear(object->token); /* a sequence wants one, too */
     result = tpm_use(object->token, object->key, len > TPM2_MAX_DIGEST_BUFFER ? sequence_command : mac_command, &mac,
                      len > TPM2_MAX_DIGEST_BUFFER ? "TPM2_HMAC_Start" : "TPM2_HMAC");
     if (result)

@@ -2,6 +2,8 @@
 /* Room for our objects, made and given back within one step (TPM2_ContextSave and its kin, TPM 2.0 Part 3 §28). */
 #include "room.h"
 
+#include "slot.h"
+
 #include <string.h>
 #include <syslog.h>
 
@@ -100,14 +102,28 @@ static int run(struct tpm_token *token, tpm_step *step, void *arg)
     return result;
 }
 
-int tpm_with_room(struct tpm_token *token, tpm_step *step, void *arg)
+/* A resource manager has room for everybody, and so for each a bit less than the TPM has. */
+static int run_managed(struct tpm_token *token, tpm_step *step, void *arg)
 {
     int result;
 
-    if (token->tpm->managed || token->tpm->in_step)
+    token->tpm->full = false;
+    result = step(token, arg);
+    if (result != HX_E_BUSY || !token->tpm->full || !token->tpm->resident[0])
+        return result;
+    tpm_slots_clear(token);
+    return step(token, arg);
+}
+
+int tpm_with_room(struct tpm_token *token, tpm_step *step, void *arg)
+{
+    struct tpm *tpm = token->tpm;
+    int result;
+
+    if (tpm->in_step)
         return step(token, arg);
-    token->tpm->in_step = true;
-    result = run(token, step, arg);
-    token->tpm->in_step = false;
+    tpm->in_step = true;
+    result = tpm->managed ? run_managed(token, step, arg) : run(token, step, arg);
+    tpm->in_step = false;
     return result;
 }
