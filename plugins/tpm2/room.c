@@ -3,6 +3,7 @@
 #include "room.h"
 
 #include "slot.h"
+#include "turn.h"
 
 #include <string.h>
 #include <syslog.h>
@@ -84,17 +85,22 @@ static int foresee(struct tpm_token *token, struct saved *saved, size_t *count)
     return 0;
 }
 
-static int run(struct tpm_token *token, tpm_step *step, void *arg)
+static int try(struct tpm_token *token, tpm_step *step, void *arg)
+{
+    token->tpm->full = false;
+    return step(token, arg);
+}
+
+/* It is our turn: what is in the slots now is no other hsmux's, which would miss it. */
+static int run_in_turn(struct tpm_token *token, tpm_step *step, void *arg)
 {
     struct saved saved[SAVED_MAX];
     size_t count = 0;
     int result = token->tpm->room_wanted ? foresee(token, saved, &count) : 0;
 
     if (!result) {
-        do {
-            token->tpm->full = false;
-            result = step(token, arg);
-        } while (result == HX_E_BUSY && token->tpm->full && save_another(token, saved, &count));
+        while ((result = try(token, step, arg)) == HX_E_BUSY && token->tpm->full && save_another(token, saved, &count))
+            ;
         token->tpm->room_wanted = (unsigned)count + (result == HX_E_BUSY && token->tpm->full);
     }
     for (size_t i = 0; i < count; i++)
@@ -102,13 +108,23 @@ static int run(struct tpm_token *token, tpm_step *step, void *arg)
     return result;
 }
 
+static int run(struct tpm_token *token, tpm_step *step, void *arg)
+{
+    int result = HX_E_BUSY;
+
+    if (!token->tpm->room_wanted && ((result = try(token, step, arg)) != HX_E_BUSY || !token->tpm->full))
+        return result;
+    tpm_turn_take(token->tpm);
+    result = run_in_turn(token, step, arg);
+    tpm_turn_give(token->tpm);
+    return result;
+}
+
 /* A resource manager has room for everybody, and so for each a bit less than the TPM has. */
 static int run_managed(struct tpm_token *token, tpm_step *step, void *arg)
 {
-    int result;
+    int result = try(token, step, arg);
 
-    token->tpm->full = false;
-    result = step(token, arg);
     if (result != HX_E_BUSY || !token->tpm->full || !token->tpm->resident[0])
         return result;
     tpm_slots_clear(token);

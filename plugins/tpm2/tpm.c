@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct tpm *list, *inherited;
@@ -16,6 +17,8 @@ static void destroy(struct tpm *tpm)
     Esys_Finalize(&tpm->esys);
     tpm_tcti_close(&tpm->transport);
     pthread_mutex_destroy(&tpm->lock);
+    if (tpm->turn_fd >= 0)
+        close(tpm->turn_fd);
     free(tpm->tcti);
     free(tpm);
 }
@@ -33,6 +36,7 @@ static int make(const struct hx_host *host, char *name, struct tpm **ret)
     tpm->tcti = name;
     tpm->managed = tpm_tcti_is_managed(name);
     tpm->salted = ESYS_TR_NONE;
+    tpm->turn_fd = -1;
     pthread_mutex_init(&tpm->lock, NULL);
     result = tpm_tcti_open(host, name, &tpm->transport);
     if (!result && Esys_Initialize(&tpm->esys, tpm->transport, NULL))
