@@ -4,8 +4,8 @@
 
 #include "auth.h"
 #include "label.h"
-#include "room.h"
 #include "slot.h"
+#include "turn.h"
 
 /* It takes a slot, and what is made or loaded below it another: all that a resource manager may have left. */
 static int make_primary(struct tpm_token *token, struct tpm_parent *ret)
@@ -18,14 +18,16 @@ static int make_primary(struct tpm_token *token, struct tpm_parent *ret)
     int result = tpm_session(token, &session);
     TSS2_RC rc;
 
-    if (result || (result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth")) ||
-        (result = tpm_room_lock(token)))
+    if (result || (result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth")))
         return result;
     tpm_slots_clear(token);
+    tpm_turn_take(token->tpm);
     rc = Esys_CreatePrimary(token->tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE, &nothing_secret,
                             &tpm_owner_primary_template, &nothing_more, &no_pcr, &parent.tr, NULL, NULL, NULL, NULL);
-    if (rc)
+    if (rc) {
+        tpm_turn_give(token->tpm);
         return tpm_fail_hierarchy(token, rc, "make the owner's primary key", "owner-auth");
+    }
     *ret = parent;
     return 0;
 }
@@ -90,8 +92,11 @@ int tpm_parent_get(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_paren
 
 void tpm_parent_put(struct tpm_token *token, struct tpm_parent *parent)
 {
-    if (parent->key)
+    if (parent->key) {
         tpm_key_release(token, parent->key);
-    else if (!atomic_load(&token->tpm->lost))
+        return;
+    }
+    if (!atomic_load(&token->tpm->lost))
         Esys_FlushContext(token->tpm->esys, parent->tr);
+    tpm_turn_give(token->tpm);
 }

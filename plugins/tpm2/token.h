@@ -55,6 +55,8 @@ int tpm_fail_hierarchy(struct tpm_token *, TSS2_RC, const char *what, const char
  * sets. */
 int tpm_hierarchy_auth(struct tpm_token *, ESYS_TR hierarchy, const char *option);
 
+/* A TPM that was reset, and that nobody has started, is started.  true: say it again. */
+bool tpm_restarted(struct tpm_token *, TSS2_RC);
 /* Does it not know a handle or session that we hold?  It was reset, or somebody flushed it. */
 bool tpm_is_stale(TSS2_RC);
 
