@@ -89,6 +89,8 @@ int tpm_enter(struct tpm_token *token)
 
 void tpm_leave(struct tpm_token *token)
 {
+    if (token->tpm->outdated)
+        atomic_store(&token->tpm->lost, true);
     tpm_session_leave(token->tpm);
     pthread_mutex_unlock(&token->tpm->lock);
 }
