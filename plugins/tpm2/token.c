@@ -28,6 +28,7 @@ void tpm_token_close(struct tpm_token *token)
         pthread_mutex_unlock(&token->tpm->lock);
         tpm_release(token->tpm);
     }
+    free(token->ek);
     explicit_bzero(token, sizeof *token);
     free(token);
 }
