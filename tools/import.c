@@ -35,6 +35,8 @@ static int check_options(const struct call *call)
         return misused("either '--secret' or '--data'");
     if (option(call, O_P12) && plain)
         return misused("either '--p12' or '--secret' or '--data'");
+    if (option(call, O_P12) && option(call, O_PLACE))
+        return misused("'--place' is for one object, and '--p12' for several");
     if (option(call, O_BASE64) && !plain)
         return misused("'--base64' goes with '--secret' or '--data'");
     if (option(call, O_PASSPHRASE) && plain)
@@ -102,6 +104,7 @@ int import_run(const struct call *call)
     if (status)
         return status;
     spec.label = label;
+    spec.place = option(call, O_PLACE);
     spec.flags = (option(call, O_EXTRACTABLE) ? HX_EXTRACTABLE : 0) | (option(call, O_REPLACE) ? HX_REPLACE : 0);
     progress_start("storing the object", option(call, O_TOKEN));
     result = hx_import(context, option(call, O_TOKEN), &spec, parts.part, parts.count, &address);

@@ -23,7 +23,7 @@ int key_generate_run(const struct call *call)
 {
     AUTO_HX hx *context = NULL;
     AUTO_BYTES struct hx_bytes address = { 0 };
-    struct hx_spec spec = { .kind = HX_PRIVATE_KEY, .label = call->arg[0] };
+    struct hx_spec spec = { .kind = HX_PRIVATE_KEY, .label = call->arg[0], .place = option(call, O_PLACE) };
     const char *type = option(call, O_TYPE) ? option(call, O_TYPE) : "p256";
     int result;
 

@@ -17,6 +17,7 @@ static const struct option_row rows[] = {
     { O_TOKEN, 0, "token", "T", "the token's name" },
     { O_LABEL, 0, "label", "L", "the label of what is new" },
     { O_TYPE, 0, "type", "TYPE", "rsa:2048, rsa:3072, rsa:4096, p256 (the preset), p384, p521 or ed25519" },
+    { O_PLACE, 0, "place", "WHERE", "where on the token: a TPM's handle, as in 0x81000200, or key file, NAME.tss" },
     { O_REPLACE, 0, "replace", NULL, "replace what bears the same label" },
     { O_SUBJECT, 0, "subject", "NAME", "the subject, as in /O=Example/CN=device-1" },
     { O_SAN, 0, "san", "NAMES", "alternative names, as in DNS:a.example,IP:192.0.2.1; may be repeated" },

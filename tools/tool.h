@@ -48,8 +48,9 @@ enum option_bit {
     O_SO_PIN = UINT64_C(1) << 32,
     O_ERASE = UINT64_C(1) << 33,
     O_RAW = UINT64_C(1) << 34,
+    O_PLACE = UINT64_C(1) << 35,
 };
-enum { OPTIONS = 35 };
+enum { OPTIONS = 36 };
 
 struct call;
 typedef int run_fn(const struct call *);

@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HANDLES 64 /* more than any TPM has room for */
-
 void tpm_handle_ref(TPM2_HANDLE handle, char ret[TPM_REF_SIZE])
 {
     snprintf(ret, TPM_REF_SIZE, "h:%08x", handle);
 }
 
-static void handle_bytes(TPM2_HANDLE handle, unsigned char ret[4])
+void tpm_handle_id(TPM2_HANDLE handle, unsigned char ret[4])
 {
     for (int i = 0; i < 4; i++)
         ret[i] = (unsigned char)(handle >> (24 - 8 * i));
@@ -29,7 +27,7 @@ int tpm_handle_add(struct tpm_token *token, const struct tpm_key *key, struct hx
     if (!tpm_public_facts(&key->public.publicArea, &info))
         return 0;
     tpm_handle_ref(key->handle, ref);
-    handle_bytes(key->handle, id);
+    tpm_handle_id(key->handle, id);
     info.label = tpm_label_of(token, key, label) ? label : NULL;
     info.id = (struct hx_buf){ id, sizeof id };
     info.ref = (struct hx_buf){ ref, strlen(ref) };
@@ -43,7 +41,7 @@ static bool may_fit(struct tpm_token *token, TPM2_HANDLE handle, const struct hx
 
     if (!want)
         return true;
-    handle_bytes(handle, id);
+    tpm_handle_id(handle, id);
     if (want->id.len && (want->id.len != sizeof id || memcmp(want->id.data, id, sizeof id)))
         return false;
     return !want->label || tpm_label_may_be(token, handle, want->label);
@@ -51,13 +49,13 @@ static bool may_fit(struct tpm_token *token, TPM2_HANDLE handle, const struct hx
 
 static int list_handles(struct tpm_token *token, struct hx_list *list)
 {
-    TPM2_HANDLE handles[HANDLES];
+    TPM2_HANDLE handles[TPM_PERSISTENT_MAX];
     size_t count;
     int result;
 
     if (!tpm_wants_kind(list, HX_PRIVATE_KEY) && !tpm_wants_kind(list, HX_SECRET_KEY))
         return 0;
-    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, HANDLES, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, TPM_PERSISTENT_MAX, &count);
     for (size_t i = 0; i < count && !result; i++) {
         struct tpm_key *key;
 
@@ -69,7 +67,8 @@ static int list_handles(struct tpm_token *token, struct hx_list *list)
             continue;
         }
         if (!result) {
-            result = tpm_handle_add(token, key, list);
+            if (!tpm_label_is_gone(token, key))
+                result = tpm_handle_add(token, key, list);
             tpm_key_release(token, key);
         }
     }
@@ -99,9 +98,22 @@ static int load_handle(struct tpm_object *object, const char *rest, struct hx_li
     result = tpm_key_at(token, handle, &object->key);
     if (result)
         return result;
+    if (tpm_label_is_gone(token, object->key))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the key at handle 0x%08x was replaced", handle);
     if (!tpm_public_facts(&object->key->public.publicArea, &facts) || facts.kind != object->kind)
         return hx_fail(token->host, HX_E_NOT_FOUND, "there is another kind of object at handle 0x%08x", handle);
     return tpm_handle_add(token, object->key, info);
 }
 
-const struct tpm_source tpm_source_handles = { .ref = "h:", .list = list_handles, .load = load_handle };
+static int remove_handle(struct tpm_token *token, uint32_t kind, const char *rest)
+{
+    TPM2_HANDLE handle;
+
+    if (!parse(rest, &handle))
+        return hx_fail(token->host, HX_E_NOT_FOUND, "the reference names no persistent handle");
+    return tpm_remove_handle(token, kind, handle);
+}
+
+const struct tpm_source tpm_source_handles = {
+    .ref = "h:", .list = list_handles, .load = load_handle, .remove = remove_handle
+};

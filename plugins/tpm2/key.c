@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys at persistent handles, read once for all that is asked of them within a second. */
+#include "label.h"
 #include "room.h"
 #include "slot.h"
 
@@ -9,7 +10,7 @@
 
 #define RECENT_MS 1000
 
-static int64_t now_ms(void)
+int64_t tpm_now_ms(void)
 {
     struct timespec now;
 
@@ -64,7 +65,7 @@ void tpm_keys_forget(struct tpm_token *token)
 static void drop_stale(struct tpm_token *token)
 {
     struct tpm_key **at = &token->recent;
-    int64_t now = now_ms();
+    int64_t now = tpm_now_ms();
 
     while (*at) {
         struct tpm_key *key = *at;
@@ -130,7 +131,8 @@ int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret
         tpm_key_release(token, key);
         return result;
     }
-    key->until = now_ms() + RECENT_MS;
+    tpm_label_mark(token, key);
+    key->until = tpm_now_ms() + RECENT_MS;
     key->next = token->recent;
     token->recent = tpm_key_retain(key);
     *ret = key;

@@ -29,6 +29,7 @@ int tpm_key_at(struct tpm_token *, TPM2_HANDLE, struct tpm_key **ret);
 struct tpm_key *tpm_key_retain(struct tpm_key *);
 void tpm_key_release(struct tpm_token *, struct tpm_key *); /* NULL is allowed */
 void tpm_keys_forget(struct tpm_token *); /* the recent ones */
+int64_t tpm_now_ms(void); /* CLOCK_MONOTONIC */
 
 /* public.c: what a public area says of a key.  false: no key of a kind that we show. */
 bool tpm_public_facts(const TPMT_PUBLIC *, struct hx_object *ret);

@@ -146,7 +146,7 @@ static int find(struct tpm_token *token, const char *file, struct tpm_keyfile *r
     return result;
 }
 
-static int make_key(struct tpm_object *object, const struct tpm_keyfile *keyfile)
+int tpm_object_take(struct tpm_object *object, const struct tpm_keyfile *keyfile)
 {
     struct tpm_key *key = tpm_key_new();
     struct tpm_keyfile *copy = malloc(sizeof *copy);
@@ -176,7 +176,7 @@ static int load_keyfile(struct tpm_object *object, const char *rest, struct hx_l
     if (keyfile.type != TPM_KEYFILE_KEY || !tpm_public_facts(&keyfile.public.publicArea, &facts) ||
         facts.kind != object->kind)
         return hx_fail(object->token->host, HX_E_NOT_FOUND, "there is another kind of object in key file '%s'", rest);
-    result = make_key(object, &keyfile);
+    result = tpm_object_take(object, &keyfile);
     return result ? result : add(&keyfile, rest, info);
 }
 

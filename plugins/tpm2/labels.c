@@ -80,6 +80,13 @@ static bool parse_name(const char *text, TPM2B_NAME *ret)
     return true;
 }
 
+static bool parse_flags(const char *text, struct tpm_label *ret)
+{
+    ret->wants_auth = !strncmp(text, "auth", 4);
+    ret->is_gone = !strcmp(text, "gone") || !strcmp(text, "auth,gone");
+    return ret->is_gone || !strcmp(text, ret->wants_auth ? "auth" : "-");
+}
+
 static bool is_comment(const struct line *line)
 {
     size_t blanks = 0;
@@ -104,9 +111,8 @@ static const char *parse_line(const struct line *line, struct entry *ret)
         return "it does not begin with a handle of eight hex digits";
     if (!parse_name(name, &ret->label.name))
         return "its second word is neither a Name in hex nor '-'";
-    ret->label.wants_auth = !strcmp(flags, "auth");
-    if (!ret->label.wants_auth && strcmp(flags, "-"))
-        return "its third word is neither 'auth' nor '-'";
+    if (!parse_flags(flags, &ret->label))
+        return "its third word is none of '-', 'auth', 'gone', and 'auth,gone'";
     at += strspn(at, BLANKS);
     size_t len = strlen(at);
     while (len && strchr(BLANKS, at[len - 1]))
@@ -219,16 +225,25 @@ static bool print_line(const struct tpm_label *label, char ret[TPM_LABELS_LINE +
     char name[2 * sizeof label->name.name + 1] = "-";
     for (size_t i = 0; i < label->name.size; i++)
         snprintf(name + 2 * i, 3, "%02x", label->name.name[i]);
-    int used =
-        snprintf(ret, TPM_LABELS_LINE, "%08x %s %s ", (unsigned)label->handle, name, label->wants_auth ? "auth" : "-");
+    const char *flags = label->is_gone ? (label->wants_auth ? "auth,gone" : "gone") : label->wants_auth ? "auth" : "-";
+    int used = snprintf(ret, TPM_LABELS_LINE, "%08x %s %s ", (unsigned)label->handle, name, flags);
     if (!tpm_name_encode(label->label, ret + used, TPM_LABELS_LINE + 1 - (size_t)used))
         return false;
     strcat(ret, "\n");
     return true;
 }
 
-/* The text without what it says of the handle, and with a line at its end. */
-static char *replace_line(const char *text, size_t len, TPM2_HANDLE handle, const char *added, size_t *ret_len)
+static bool is_among(const struct tpm_label *change, size_t count, TPM2_HANDLE handle)
+{
+    for (size_t i = 0; i < count; i++)
+        if (change[i].handle == handle)
+            return true;
+    return false;
+}
+
+/* The text without what it says of those handles, and with their new lines at its end. */
+static char *replace_lines(const char *text, size_t len, const struct tpm_label *change, size_t count,
+                           const char *added, size_t *ret_len)
 {
     char *made = malloc(len + 1 + strlen(added) + 1), *to = made;
     const char *at = text;
@@ -237,7 +252,7 @@ static char *replace_line(const char *text, size_t len, TPM2_HANDLE handle, cons
     if (!made)
         return NULL;
     while (next_line(&at, text + len, &line)) {
-        if (!is_comment(&line) && !parse_line(&line, &entry) && entry.label.handle == handle)
+        if (!is_comment(&line) && !parse_line(&line, &entry) && is_among(change, count, entry.label.handle))
             continue;
         to = mempcpy(to, line.start, line.len);
         *to++ = '\n';
@@ -247,14 +262,15 @@ static char *replace_line(const char *text, size_t len, TPM2_HANDLE handle, cons
     return made;
 }
 
-static int rewrite(const struct tpm_directory *directory, TPM2_HANDLE handle, const char *added)
+static int rewrite(const struct tpm_directory *directory, const struct tpm_label *change, size_t count,
+                   const char *added)
 {
     unsigned char *text = NULL;
     size_t len = 0, made_len;
     int result = tpm_directory_read(directory, LABELS, false, &text, &len);
     if (result && result != HX_E_NOT_FOUND)
         return result;
-    char *made = replace_line(text ? (const char *)text : "", len, handle, added, &made_len);
+    char *made = replace_lines(text ? (const char *)text : "", len, change, count, added, &made_len);
     if (!made)
         result = hx_fail(directory->host, HX_E_NO_MEMORY, "out of memory");
     else if (made_len == len && (!len || !memcmp(made, text, len))) /* nothing changes */
@@ -266,27 +282,61 @@ static int rewrite(const struct tpm_directory *directory, TPM2_HANDLE handle, co
     return result;
 }
 
-static int change(const struct hx_host *host, const char *place, TPM2_HANDLE handle, const char *added)
+static int print_lines(const struct hx_host *host, const struct tpm_label *change, size_t count, char **ret)
+{
+    char *lines = calloc(count, TPM_LABELS_LINE + 2), *to = lines;
+    int result = lines ? 0 : hx_fail(host, HX_E_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < count && !result; i++) {
+        const char *label = change[i].label;
+        if (!label)
+            continue;
+        if (!*label)
+            result = hx_fail(host, HX_E_INVALID, "the label is empty");
+        else if (strlen(label) > TPM_LABELS_LABEL || !print_line(&change[i], to))
+            result = hx_fail(host, HX_E_INVALID, "the label is longer than 255 bytes");
+        else
+            to += strlen(to);
+    }
+    if (result)
+        free(lines);
+    else
+        *ret = lines;
+    return result;
+}
+
+int tpm_labels_update(const struct tpm_directory *locked, const struct tpm_label *change, size_t count)
+{
+    char *lines;
+    int result = print_lines(locked->host, change, count, &lines);
+    if (result)
+        return result;
+    result = rewrite(locked, change, count, lines);
+    free(lines);
+    return result;
+}
+
+static int change_one(const struct hx_host *host, const char *place, const struct tpm_label *label)
 {
     struct tpm_directory directory;
     int result = tpm_directory_lock(host, place, &directory);
     if (result)
         return result;
-    result = rewrite(&directory, handle, added);
+    result = tpm_labels_update(&directory, label, 1);
     tpm_directory_close(&directory);
     return result;
 }
 
+/* A bad label is no reason to make a directory. */
 int tpm_labels_set(const struct hx_host *host, const struct tpm_places *places, const struct tpm_label *label)
 {
-    char line[TPM_LABELS_LINE + 2];
     const char *place;
-    if (!label->label || !*label->label)
-        return hx_fail(host, HX_E_INVALID, "the label is empty");
-    if (strlen(label->label) > TPM_LABELS_LABEL || !print_line(label, line))
-        return hx_fail(host, HX_E_INVALID, "the label is longer than 255 bytes");
-    int result = tpm_places_writable(host, places, &place);
-    return result ? result : change(host, place, label->handle, line);
+    char *line;
+    int result = label->label ? print_lines(host, label, 1, &line) : hx_fail(host, HX_E_INVALID, "the label is empty");
+    if (result)
+        return result;
+    free(line);
+    result = tpm_places_writable(host, places, &place);
+    return result ? result : change_one(host, place, label);
 }
 
 /* Nothing is made only to take something away. */
@@ -299,5 +349,5 @@ int tpm_labels_remove(const struct hx_host *host, const struct tpm_places *place
     if (result)
         return result == HX_E_NOT_FOUND ? 0 : result;
     tpm_directory_close(&directory);
-    return change(host, places->write, handle, "");
+    return change_one(host, places->write, &(struct tpm_label){ .handle = handle });
 }

@@ -2,10 +2,12 @@
 /* What a TPM's objects are called, which it does not know itself: a small file 'labels', one line an object,
  *     HANDLE NAME FLAGS LABEL
  * with the handle in hex; the object's Name (TPM 2.0 Part 1 §16) in hex, or "-" where it may be any; "auth" if it wants
- * an auth value, else "-"; the label percent-encoded.  Lines that begin with '#' are comments. */
+ * an auth value, "gone" (or "auth,gone") if a replacement that was cut short has left it, else "-"; the label
+ * percent-encoded.  Lines that begin with '#' are comments. */
 #ifndef TPM_LABELS_H
 #define TPM_LABELS_H
 
+#include "directory.h"
 #include "places.h"
 
 #include <stdbool.h>
@@ -18,6 +20,7 @@ struct tpm_label {
     TPM2_HANDLE handle; /* of a persistent object or an NV index */
     TPM2B_NAME name; /* size 0: whatever is at the handle */
     bool wants_auth;
+    bool is_gone; /* not shown, and removed by whatever next makes or removes a key */
     const char *label;
 };
 
@@ -40,5 +43,8 @@ const struct tpm_label *tpm_labels_next(const struct tpm_labels *, const char *l
 /* In the place to write to: replaces, or takes away, what the file says of a handle; no other line changes. */
 int tpm_labels_set(const struct hx_host *, const struct tpm_places *, const struct tpm_label *);
 int tpm_labels_remove(const struct hx_host *, const struct tpm_places *, TPM2_HANDLE);
+
+/* The same, all at once, in a directory that the caller has locked; label NULL: takes away. */
+int tpm_labels_update(const struct tpm_directory *locked, const struct tpm_label *change, size_t count);
 
 #endif

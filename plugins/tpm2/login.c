@@ -32,17 +32,17 @@ static bool takes_auth(const struct tpm_key *key)
 /* The key that asked, or one that takes an auth value.  *ret NULL: there is none. */
 static int pick(struct tpm_token *token, struct tpm_key **ret)
 {
-    TPM2_HANDLE handles[64];
+    TPM2_HANDLE handles[TPM_PERSISTENT_MAX];
     size_t count;
     int result;
 
     *ret = token->unproven ? tpm_key_retain(token->unproven) : NULL;
     if (*ret)
         return 0;
-    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, 64, &count);
+    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, TPM_PERSISTENT_MAX, &count);
     for (size_t i = 0; i < count && !result; i++) {
         result = tpm_key_at(token, handles[i], ret);
-        if (!result && takes_auth(*ret))
+        if (!result && takes_auth(*ret) && (!token->unborn || (*ret)->wants_auth))
             return 0;
         if (!result)
             tpm_key_release(token, *ret);
@@ -69,6 +69,7 @@ int tpm_token_login(struct tpm_token *token, const void *pin, size_t len)
 {
     int result = prove(token, pin, len);
 
+    token->unborn = false;
     if (result)
         return result;
     token->auth = (TPM2B_AUTH){ .size = (UINT16)len };

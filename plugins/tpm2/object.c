@@ -2,13 +2,14 @@
 /* The table of sources, and what is the same for objects of all of them. */
 #include "object.h"
 
+#include "label.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
 static const struct tpm_source *const sources[] = {
-    &tpm_source_handles,
-    &tpm_source_keyfiles,
+    &tpm_source_handles, &tpm_source_keyfiles, &tpm_source_nvcerts, &tpm_source_certfiles, &tpm_source_sealed,
 };
 #define SOURCES (sizeof sources / sizeof *sources)
 
@@ -19,7 +20,7 @@ bool tpm_wants_kind(const struct hx_list *list, uint32_t kind)
 
 int tpm_list(struct tpm_token *token, struct hx_list *list)
 {
-    int result = 0;
+    int result = tpm_label_refresh(token);
 
     for (size_t i = 0; i < SOURCES && !result; i++)
         result = sources[i]->list(token, list);
@@ -72,6 +73,8 @@ int tpm_load(struct tpm_token *token, uint32_t kind, const void *ref, size_t ref
 
     if (!source)
         return hx_fail(token->host, HX_E_NOT_FOUND, "the reference names nothing of a TPM");
+    if ((result = tpm_label_refresh(token)))
+        return result;
     object = calloc(1, sizeof *object);
     if (!object)
         return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");
@@ -110,6 +113,8 @@ static int put_marshalled(struct tpm_object *object, struct hx_out *out)
 
 int tpm_read(struct tpm_object *object, uint32_t part, struct hx_out *out)
 {
+    if (object->kind == HX_DATA && part == HX_VALUE)
+        return tpm_unseal(object, out);
     if (!object->key && part == HX_VALUE)
         return hx_put(out, object->value, object->len);
     if (object->key && part == HX_TPM2B_PUBLIC)

@@ -11,7 +11,7 @@
 struct tpm_object {
     struct tpm_token *token;
     uint32_t kind;
-    struct tpm_key *key; /* NULL: certificate or data, which is value */
+    struct tpm_key *key; /* also what holds sealed data; NULL: a certificate, which is value */
     unsigned char *value;
     size_t len;
 };
@@ -26,7 +26,8 @@ struct tpm_source {
 };
 
 /* handle.c, keyfiles.c, nvcert.c, certfile.c, sealed.c, ek.c, srk.c */
-extern const struct tpm_source tpm_source_handles, tpm_source_keyfiles;
+extern const struct tpm_source tpm_source_handles, tpm_source_keyfiles, tpm_source_nvcerts, tpm_source_certfiles,
+    tpm_source_sealed;
 
 int tpm_list(struct tpm_token *, struct hx_list *);
 int tpm_load(struct tpm_token *, uint32_t kind, const void *ref, size_t ref_len, struct hx_list *info,
@@ -37,12 +38,15 @@ int tpm_remove(struct tpm_token *, uint32_t kind, const void *ref, size_t ref_le
 
 /* Could the list's want be of this kind? */
 bool tpm_wants_kind(const struct hx_list *, uint32_t kind);
-/* The value of a certificate or data object. */
+/* The value of a certificate. */
 int tpm_object_keep(struct tpm_object *, const void *value, size_t len);
+/* keyfiles.c: the key, or sealed data, of a key file. */
+int tpm_object_take(struct tpm_object *, const struct tpm_keyfile *);
 
 /* handle.c: adds a key at a persistent handle to a list, or describes it. */
 int tpm_handle_add(struct tpm_token *, const struct tpm_key *, struct hx_list *);
 void tpm_handle_ref(TPM2_HANDLE, char ret[TPM_REF_SIZE]);
+void tpm_handle_id(TPM2_HANDLE, unsigned char ret[4]); /* the id of what is at a handle or NV index: its bytes */
 
 /* May it be used so?  scheme: what a key that is made for one alone must be made for; TPM2_ALG_NULL: it must not. */
 int tpm_check_key(const struct tpm_object *, TPMI_ALG_PUBLIC type, TPMA_OBJECT needed, TPM2_ALG_ID scheme);
@@ -55,9 +59,16 @@ int tpm_decrypt(struct tpm_object *, const struct hx_alg *, const void *in, size
 int tpm_raw(struct tpm_object *, const void *in, size_t len, struct hx_out *);
 int tpm_derive(struct tpm_object *, const struct hx_alg *, const void *in, size_t len, struct hx_out *);
 
-/* generate.c, import.c, activate.c */
+/* generate.c, import.c, certimport.c, sealed.c, activate.c */
 int tpm_generate(struct tpm_token *, const struct hx_spec *, struct hx_out *ref);
 int tpm_import(struct tpm_token *, const struct hx_spec *, const struct hx_buf *part, size_t parts, struct hx_out *ref);
+int tpm_import_certificate(struct tpm_token *, const struct hx_spec *, const struct hx_buf *part, struct hx_out *ref);
+int tpm_import_data(struct tpm_token *, const struct hx_spec *, const struct hx_buf *part, struct hx_out *ref);
+int tpm_unseal(struct tpm_object *, struct hx_out *); /* sealed.c */
 int tpm_activate(struct tpm_token *, const void *blob, size_t len, struct hx_out *ref);
+
+/* remove.c */
+int tpm_remove_handle(struct tpm_token *, uint32_t kind, TPM2_HANDLE);
+int tpm_remove_key_file(struct tpm_token *, const char *file);
 
 #endif

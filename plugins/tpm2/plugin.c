@@ -177,8 +177,32 @@ static int get_random(void *p, void *buf, size_t len)
     return result;
 }
 
+static int generate(void *p, const struct hx_spec *spec, struct hx_out *ref)
+{
+    struct tpm_token *token = p;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_generate(token, spec, ref);
+    tpm_leave(token);
+    return result;
+}
+
+static int import(void *p, const struct hx_spec *spec, const struct hx_buf *part, size_t parts, struct hx_out *ref)
+{
+    struct tpm_token *token = p;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_import(token, spec, part, parts, ref);
+    tpm_leave(token);
+    return result;
+}
+
 HX_PLUGIN(.name = "tpm2", .version = HSMUX_VERSION, .summary = "TPM 2.0: persistent keys, key files, attestation",
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = tpm_token_scan, .describe = describe,
           .login = login, .forked = forked, .sign = sign, .decrypt = decrypt, .derive = derive, .random = get_random,
-          .remove = remove_object, .authorise = authorise)
+          .generate = generate, .import = import, .remove = remove_object, .authorise = authorise)

@@ -7,7 +7,6 @@
 
 #define SAVED_MAX 3 /* a parent, a key and a sequence want no more */
 #define HANDLES 32
-#define FIRST ((TPM2_HANDLE)TPM2_HT_TRANSIENT << TPM2_HR_SHIFT)
 
 struct saved {
     TPM2_HANDLE handle;
@@ -39,7 +38,7 @@ static bool save_another(struct tpm_token *token, struct saved *saved, size_t *c
     size_t found = 0;
 
     if (*count == SAVED_MAX ||
-        tpm_handles(token, *count ? saved[*count - 1].handle + 1 : FIRST, handles, HANDLES, &found))
+        tpm_handles(token, *count ? saved[*count - 1].handle + 1 : TPM_TRANSIENT_FIRST, handles, HANDLES, &found))
         return false;
     for (size_t i = 0; i < found; i++)
         if (save(token, handles[i], &saved[*count])) {

@@ -2,7 +2,8 @@
 /* A token: what its section says, and what the TPM says of itself. */
 #include "token.h"
 
-#include "key.h"
+#include "label.h"
+#include "nvcert.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ void tpm_token_close(struct tpm_token *token)
     if (token->tpm) {
         pthread_mutex_lock(&token->tpm->lock);
         tpm_keys_forget(token);
+        tpm_label_forget(token);
+        tpm_nvcerts_forget(token);
         pthread_mutex_unlock(&token->tpm->lock);
         tpm_release(token->tpm);
     }

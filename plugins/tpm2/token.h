@@ -7,9 +7,14 @@
 
 /* As TPM2_PERSISTENT_..., but tss2's header shifts a one into the sign of an int. */
 #define TPM_PERSISTENT_FIRST 0x81000000u
+#define TPM_PERSISTENT_PLATFORM 0x81800000u /* from here on they are the platform's */
 #define TPM_PERSISTENT_LAST 0x81ffffffu
+#define TPM_PERSISTENT_MAX 256 /* more than any TPM has room for */
+#define TPM_TRANSIENT_FIRST 0x80000000u
 
 struct tpm_key;
+struct tpm_book;
+struct tpm_nvcert;
 
 struct tpm_token {
     const struct hx_host *host;
@@ -21,8 +26,11 @@ struct tpm_token {
     TPM2B_AUTH auth; /* of keys, once it was given */
     bool logged_in; /* auth, maybe an empty one, was tried on a key */
     struct tpm_key *unproven; /* the key that made us ask for it */
+    bool unborn; /* a key that is to be made did: foreign ones are not to be asked whether it is right */
     TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
+    struct tpm_book *book; /* label.c */
+    struct tpm_nvcert *nvcerts; /* what was read of NV indexes */
 };
 
 int tpm_token_open(const struct hx_host *, const char *serial, struct tpm_token **ret);

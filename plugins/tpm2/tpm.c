@@ -4,6 +4,8 @@
 #include "tpm.h"
 #include "room.h"
 
+#include "crypto.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,4 +108,5 @@ void tpm_forked(void)
         tpm_room_unlock(tpm); /* the parent has it still, if it does */
     list = NULL;
     tpm_tcti_forked();
+    tpm_crypto_forked();
 }

@@ -63,13 +63,27 @@ static void each_digest_is_signed(void **state)
     assert_true(signed_ones >= 12);
 }
 
+/* No digest that a TPM signs is longer than 64 bytes, and P-521 would take 66. */
+static void assert_too_long(const struct subject *subject, const struct way *way, size_t in_len)
+{
+    unsigned char sig[SIG_MAX];
+    size_t len = sizeof(sig);
+
+    assert_false(sign_hash(subject->key, way, filler, in_len, sig, &len));
+    assert_reason();
+}
+
 static void bytes_without_a_digest_are_signed(void **state)
 {
     static const size_t sizes[] = { 1, 20, 32, 36, 48, 64, 65, 66, 67, 100, 200, 245, 246, 300, 373, 374, 512 };
     static const struct way way = { 0 };
+    const struct subject *subject = *state;
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-        signs_as_twin(*state, &way, &way, sizes[i]);
+        if (is_tpm() && subject->kind == P521 && sizes[i] > 64)
+            assert_too_long(subject, &way, sizes[i]);
+        else
+            signs_as_twin(subject, &way, &way, sizes[i]);
 }
 
 static void a_digest_of_another_length_is_refused(void **state)
