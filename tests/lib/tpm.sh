@@ -134,9 +134,9 @@ nothing_left() {
 }
 
 # start_tpm [provisioned]: a TPM behind tpm2-abrmd; from here on tpm2-tools use it.  Programs that fork must reach it through $TPM_BRIDGE: D-Bus does not
-# outlive fork(), and this way each process has a helper with a connection of its own.
+# outlive fork(), and this way each process has a helper with a connection of its own.  The TPM itself is at $TPM_BEHIND.
 start_tpm() {
-    local try tcti
+    local tcti
     need_programs dbus-daemon tpm2-abrmd tpm2_send
     start_swtpm "$@"
     tcti=$TPM2TOOLS_TCTI
@@ -145,18 +145,21 @@ start_tpm() {
         >"$WORK/bus.conf"
     start dbus dbus-daemon --nofork --config-file="$WORK/bus.conf"
     export DBUS_SESSION_BUS_ADDRESS=unix:path=$WORK/bus TPM2TOOLS_TCTI=tabrmd:bus_type=session
-    for try in $(seq 50); do
-        [ -S "$WORK/bus" ] && break
-        sleep 0.1
-    done
-    start abrmd tpm2-abrmd --session --allow-root --flush-all "--tcti=$tcti"
+    wait_socket "$WORK/bus"
+    run_abrmd "$tcti"
+    # shellcheck disable=SC2034
+    TPM_BRIDGE="cmd:tpm2_send -T $TPM2TOOLS_TCTI" TPM_BEHIND=$tcti
+}
+
+# run_abrmd TCTI
+run_abrmd() {
+    local try
+    start abrmd tpm2-abrmd --session --allow-root --flush-all "--tcti=$1"
     for try in $(seq 50); do
         timeout 5 tpm2_getcap properties-fixed >/dev/null 2>&1 && break
         sleep 0.1
     done
     [ "$try" -lt 50 ] || fail "no TPM after 5 s: $(tail -n 20 "$WORK"/{swtpm,dbus,abrmd}.log)"
-    # shellcheck disable=SC2034
-    TPM_BRIDGE="cmd:tpm2_send -T $TPM2TOOLS_TCTI"
 }
 
 # tpm_key HANDLE TYPE [AUTH [ATTRIBUTES]]: a key at a persistent handle, made by others than us: for signatures, and
