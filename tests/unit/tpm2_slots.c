@@ -238,10 +238,37 @@ static void a_loaded_key_that_somebody_flushed_is_loaded_anew(void **state)
     unload(&key);
 }
 
+static void list_all(struct bench *b)
+{
+    struct plugin_objects list;
+
+    plugin_objects_init(&list, NULL);
+    must(b, b->plugin->list(b->token, &list.list));
+    plugin_objects_free(&list);
+}
+
+/* What others read of a handle is forgotten after a second, when somebody looks again; a loaded key stays. */
+static void a_loaded_key_outlives_those_who_only_looked_at_it(void **state)
+{
+    struct bench *b = bench_of(state);
+    struct key key = load_key(b, HX_PRIVATE_KEY, P256), again;
+
+    for (int i = 0; i < 2; i++) {
+        usleep(1100000);
+        list_all(b);
+        sign_and_verify(&key);
+    }
+    again = load_key(b, HX_PRIVATE_KEY, P256);
+    unload(&again);
+    sign_and_verify(&key);
+    unload(&key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_persistent_key_costs_one_command_a_signature, open_token, close_token),
+        cmocka_unit_test_setup_teardown(a_loaded_key_outlives_those_who_only_looked_at_it, open_token, close_token),
         cmocka_unit_test_setup_teardown(full_slots_hinder_nobody, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_slot_that_is_free_again_is_noticed, open_token, close_token),
         cmocka_unit_test_setup_teardown(where_no_room_can_be_made_it_is_busy, open_token, close_token),
