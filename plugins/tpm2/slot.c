@@ -151,7 +151,7 @@ int tpm_slot_take(struct tpm_token *token, struct tpm_key *key)
 {
     int result;
 
-    if (key->tr != ESYS_TR_NONE)
+    if (key->tr != ESYS_TR_NONE || !key->file)
         return 0;
     vacate(token, TPM_RESIDENTS - 1);
     tpm_turn_take(token->tpm);

@@ -15,6 +15,7 @@
 struct tpm_key;
 struct tpm_book;
 struct tpm_nvcert;
+struct tpm_ek;
 
 struct tpm_token {
     const struct hx_host *host;
@@ -31,6 +32,7 @@ struct tpm_token {
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */
     struct tpm_nvcert *nvcerts; /* what was read of NV indexes */
+    struct tpm_ek *ek; /* what is known of the endorsement key; NULL: nothing yet */
 };
 
 int tpm_token_open(const struct hx_host *, const char *serial, struct tpm_token **ret);
