@@ -19,6 +19,8 @@ static void destroy(struct tpm *tpm)
     pthread_mutex_destroy(&tpm->lock);
     if (tpm->turn_fd >= 0)
         close(tpm->turn_fd);
+    if (tpm->next_fd >= 0)
+        close(tpm->next_fd);
     free(tpm->tcti);
     free(tpm);
 }
@@ -36,7 +38,7 @@ static int make(const struct hx_host *host, char *name, struct tpm **ret)
     tpm->tcti = name;
     tpm->managed = tpm_tcti_is_managed(name);
     tpm->salted = ESYS_TR_NONE;
-    tpm->turn_fd = -1;
+    tpm->turn_fd = tpm->next_fd = -1;
     pthread_mutex_init(&tpm->lock, NULL);
     result = tpm_tcti_open(host, name, &tpm->transport);
     if (!result && Esys_Initialize(&tpm->esys, tpm->transport, NULL))

@@ -11,18 +11,17 @@
 #include <unistd.h>
 
 #define PLACE "/run/lock"
-#define WAIT_US 1000000
-#define NAP_US 1000
+#define WAIT_MS 5000
 
 /* Of FNV-1a: the name has slashes in it, and may be long. */
-static void path_of(const struct tpm *tpm, char *ret, size_t size)
+static void path_of(const struct tpm *tpm, const char *what, char *ret, size_t size)
 {
     const char *name = !strncmp(tpm->tcti, "pcap:", 5) ? tpm->tcti + 5 : tpm->tcti;
     uint64_t hash = 0xcbf29ce484222325u;
 
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-    snprintf(ret, size, "%s/hsmux-tpm-%016llx", PLACE, (unsigned long long)hash);
+    snprintf(ret, size, "%s/hsmux-tpm-%016llx.%s", PLACE, (unsigned long long)hash, what);
 }
 
 /* Another user's file will do, since a lock wants no more than to read it. */
@@ -43,24 +42,27 @@ static bool is_shared(const struct tpm *tpm)
     return !tpm->managed && !strstr(tpm->tcti, "device:");
 }
 
-static void wait_for(int fd)
-{
-    for (long waited = 0; flock(fd, LOCK_EX | LOCK_NB) && waited < WAIT_US; waited += NAP_US)
-        nanosleep(&(struct timespec){ 0, NAP_US * 1000L }, NULL);
-}
-
-void tpm_turn_take(struct tpm *tpm)
+static void lock(const struct tpm *tpm, const char *what, int *fd)
 {
     char path[64];
 
+    if (*fd < 0) {
+        path_of(tpm, what, path, sizeof path);
+        *fd = open_file(path);
+    }
+    for (long waited = 0; *fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) && waited < WAIT_MS; waited++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/* One waits for the turn, and all others for his place: so who had it a moment ago comes after them. */
+void tpm_turn_take(struct tpm *tpm)
+{
     if (!is_shared(tpm) || tpm->turns++)
         return;
-    if (tpm->turn_fd < 0) {
-        path_of(tpm, path, sizeof path);
-        tpm->turn_fd = open_file(path);
-    }
-    if (tpm->turn_fd >= 0)
-        wait_for(tpm->turn_fd);
+    lock(tpm, "next", &tpm->next_fd);
+    lock(tpm, "turn", &tpm->turn_fd);
+    if (tpm->next_fd >= 0)
+        flock(tpm->next_fd, LOCK_UN);
 }
 
 void tpm_turn_give(struct tpm *tpm)

@@ -6,7 +6,7 @@
 
 #include "tpm.h"
 
-/* Waits for it a second at most: who has it that long may hang, or mean harm.  They nest. */
+/* Waits for it some seconds at most: who has it that long may hang, or mean harm.  They nest. */
 void tpm_turn_take(struct tpm *);
 void tpm_turn_give(struct tpm *);
 

@@ -1,55 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Object slots of a TPM without a resource manager: how few commands an operation takes, that none is left behind, key
- * files that come and go, and room where others have taken all there is. */
-#include "tpm2-keyfiles.h"
+/* Object slots of a TPM without a resource manager: how few commands an operation takes, that none is left behind, and
+ * room where others have taken all there is. */
+#include "tpm2-slots.h"
 
 #include <unistd.h>
-
-#define P256 KEY(0)
-#define RSA KEY(1)
-#define MAC KEY(2)
-
-static const struct tpm_fixture_key keys[] = {
-    { P256, TPM2_ALG_ECC, TPM2_ECC_NIST_P256, 0, 0, NULL },
-    { RSA, TPM2_ALG_RSA, 2048, 0, 0, NULL },
-    { MAC, TPM2_ALG_KEYEDHASH, 0, 0, 0, NULL },
-    { SRK, TPM2_ALG_ECC, TPM2_ECC_NIST_P256, TPMA_OBJECT_RESTRICTED | DECRYPT | NODA, 0, NULL },
-};
-
-static int start(void **state)
-{
-    int result = bench_start(state);
-    struct bench *b = *state;
-
-    if (result || !b->tpm.pid)
-        return result;
-    if (make_directory(b))
-        return -1;
-    tpm_fixture_make(&b->tpm, keys, sizeof keys / sizeof *keys);
-    make_file(b, "owned.tss", 0, NULL, true, NODA);
-    make_file(b, "stored.pem", SRK, NULL, true, NODA);
-    return 0;
-}
-
-static int open_token(void **state)
-{
-    struct bench *b = *state;
-
-    if (b->tpm.pid)
-        bench_open(b);
-    return 0;
-}
-
-static int close_token(void **state)
-{
-    struct bench *b = *state;
-
-    if (!b->tpm.pid)
-        return 0;
-    bench_close(b);
-    tpm_fixture_flush(&b->tpm);
-    return 0;
-}
 
 static void a_persistent_key_costs_one_command_a_signature(void **state)
 {
@@ -69,112 +23,6 @@ static void a_persistent_key_costs_one_command_a_signature(void **state)
     assert_int_equal(tpm_fixture_left(&b->tpm), 0);
     unload(&key);
     assert_int_equal(tpm_fixture_left(&b->tpm), 0);
-}
-
-static void key_files_are_listed_without_a_command(void **state)
-{
-    struct bench *b = bench_of(state);
-    const struct hx_object want = { .kind = HX_PRIVATE_KEY, .label = "owned" };
-    long before = tpm_fixture_commands(&b->tpm, 0);
-    const struct hx_object *found;
-    struct plugin_objects list;
-
-    tpm_fixture_run(&b->tpm, "echo text >keys/README && printf -- '-----BEGIN TSS2 PRIVATE KEY-----\\nMAA=\\n"
-                             "-----END TSS2 PRIVATE KEY-----\\n' >keys/broken.tss");
-    plugin_objects_init(&list, NULL);
-    must(b, b->plugin->list(b->token, &list.list));
-    found = plugin_objects_find(&list, HX_PRIVATE_KEY, "owned");
-    assert_non_null(found);
-    assert_non_null(plugin_objects_find(&list, HX_PRIVATE_KEY, "stored"));
-    assert_null(plugin_objects_find(&list, 0, "README"));
-    assert_null(plugin_objects_find(&list, 0, "broken"));
-    assert_true(plugin_host_logged(&b->host, "broken.tss"));
-    assert_false(plugin_host_logged(&b->host, "README"));
-    assert_int_equal(found->type, HX_P256);
-    assert_int_equal(found->usage, HX_SIGN_DIGEST);
-    assert_int_equal(found->id.len, 20);
-    assert_int_equal(found->ref.len, strlen("k:owned.tss"));
-    assert_memory_equal(found->ref.data, "k:owned.tss", found->ref.len);
-    plugin_objects_free(&list);
-    before = tpm_fixture_commands(&b->tpm, 0);
-    plugin_objects_init(&list, &want);
-    must(b, b->plugin->list(b->token, &list.list));
-    assert_non_null(plugin_objects_find(&list, HX_PRIVATE_KEY, "owned"));
-    assert_int_equal(tpm_fixture_commands(&b->tpm, 0) - before, 1); /* which handles there are */
-    plugin_objects_free(&list);
-}
-
-static void check_file(struct bench *b, const char *ref)
-{
-    struct key key = load_ref(b, HX_PRIVATE_KEY, ref);
-    long before;
-
-    sign_and_verify(&key);
-    before = tpm_fixture_commands(&b->tpm, 0);
-    for (int i = 0; i < 1000; i++)
-        sign_and_verify(&key);
-    assert_int_equal(tpm_fixture_commands(&b->tpm, 0) - before, 3000); /* ContextLoad, Sign, FlushContext */
-    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
-    unload(&key);
-    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
-}
-
-static void a_key_file_holds_no_slot_between_signatures(void **state)
-{
-    struct bench *b = bench_of(state);
-
-    check_file(b, "k:owned.tss");
-    check_file(b, "k:stored.pem");
-}
-
-static void more_key_files_than_slots_take_turns(void **state)
-{
-    struct bench *b = bench_of(state);
-    struct key key[8];
-
-    for (int i = 0; i < 8; i++)
-        key[i] = load_ref(b, HX_PRIVATE_KEY, i % 2 ? "k:owned.tss" : "k:stored.pem");
-    for (int i = 0; i < 64; i++)
-        sign_and_verify(&key[i % 8]);
-    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
-    for (int i = 0; i < 8; i++)
-        unload(&key[i]);
-}
-
-static void a_key_file_of_another_tpm_says_so(void **state)
-{
-    struct bench *b = bench_of(state);
-    const struct hx_alg alg = { .scheme = HX_ECDSA };
-    unsigned char digest[32] = { 0 };
-    struct plugin_bytes sig;
-    struct key key;
-
-    make_file(b, "moved.tss", SRK, NULL, true, NODA);
-    tpm_fixture_run(&b->tpm, "tpm2_evictcontrol -Q -c 0x81000001 && tpm2_createprimary -Q -C n -G ecc -c n.ctx && "
-                             "tpm2_flushcontext -Q -t && tpm2_createprimary -Q -C o -G rsa -c o.ctx && "
-                             "tpm2_evictcontrol -Q -c o.ctx 0x81000001 && tpm2_flushcontext -Q -t");
-    key = load_ref(b, HX_PRIVATE_KEY, "k:moved.tss");
-    assert_int_equal(operate(&key, b->plugin->sign, &alg, digest, sizeof digest, &sig), HX_E_CONFIG);
-    assert_true(plugin_host_said(&b->host, "made by another TPM"));
-    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
-    unload(&key);
-    tpm_fixture_make(&b->tpm, &keys[3], 1);
-}
-
-static void a_key_file_is_removed(void **state)
-{
-    struct bench *b = bench_of(state);
-    struct plugin_objects info;
-    void *object;
-
-    make_file(b, "gone.tss", SRK, NULL, true, NODA);
-    assert_int_equal(b->plugin->remove(b->token, HX_SECRET_KEY, "k:gone.tss", 10), HX_E_NOT_FOUND);
-    must(b, b->plugin->remove(b->token, HX_PRIVATE_KEY, "k:gone.tss", 10));
-    assert_int_equal(b->plugin->remove(b->token, HX_PRIVATE_KEY, "k:gone.tss", 10), HX_E_NOT_FOUND);
-    assert_int_equal(b->plugin->remove(b->token, HX_PRIVATE_KEY, "k:../log", 8), HX_E_NOT_FOUND);
-    plugin_objects_init(&info, NULL);
-    assert_int_equal(b->plugin->load(b->token, HX_PRIVATE_KEY, "k:gone.tss", 10, &info.list, &object), HX_E_NOT_FOUND);
-    plugin_objects_free(&info);
 }
 
 /* What another program keeps in the TPM, and must find there as it was. */
@@ -390,64 +238,42 @@ static void a_loaded_key_that_somebody_flushed_is_loaded_anew(void **state)
     unload(&key);
 }
 
-/* Its saved context is void then; what is in the file is not. */
-static void a_reset_tpm_gets_the_key_from_its_file_again(void **state)
+static void list_all(struct bench *b)
 {
-    struct bench *b = bench_of(state);
-    struct key file = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss"), persistent = load_key(b, HX_PRIVATE_KEY, P256);
+    struct plugin_objects list;
 
-    for (int i = 0; i < 3; i++) {
-        sign_and_verify(&file);
-        sign_and_verify(&persistent);
-        tpm_fixture_restart(&b->tpm, true);
-    }
-    sign_and_verify(&persistent);
-    sign_and_verify(&file);
-    assert_int_equal(plugin_host_said(&b->host, "lost"), false);
-    unload(&file);
-    unload(&persistent);
+    plugin_objects_init(&list, NULL);
+    must(b, b->plugin->list(b->token, &list.list));
+    plugin_objects_free(&list);
 }
 
-static void a_parent_with_an_auth_value_is_tried_once(void **state)
+/* What others read of a handle is forgotten after a second, when somebody looks again; a loaded key stays. */
+static void a_loaded_key_outlives_those_who_only_looked_at_it(void **state)
 {
     struct bench *b = bench_of(state);
-    static const struct tpm_fixture_key locked = {
-        SRK, TPM2_ALG_ECC, TPM2_ECC_NIST_P256, TPMA_OBJECT_RESTRICTED | DECRYPT, 0, "secret"
-    };
-    struct key key = load_ref(b, HX_PRIVATE_KEY, "k:stored.pem");
-    const struct hx_alg alg = { .scheme = HX_ECDSA };
-    unsigned char digest[32] = { 1 };
-    struct plugin_bytes sig;
+    struct key key = load_key(b, HX_PRIVATE_KEY, P256), again;
 
-    tpm_fixture_make(&b->tpm, &locked, 1);
-    tpm_fixture_run(&b->tpm, "tpm2_dictionarylockout -c");
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(operate(&key, b->plugin->sign, &alg, digest, sizeof digest, &sig), HX_E_CONFIG);
-        assert_true(plugin_host_said(&b->host, "wants an auth value"));
-        plugin_bytes_free(&sig);
+    for (int i = 0; i < 2; i++) {
+        usleep(1100000);
+        list_all(b);
+        sign_and_verify(&key);
     }
-    assert_int_equal(tpm_fixture_property(&b->tpm, TPM2_PT_LOCKOUT_COUNTER), 1);
+    again = load_key(b, HX_PRIVATE_KEY, P256);
+    unload(&again);
+    sign_and_verify(&key);
     unload(&key);
-    tpm_fixture_run(&b->tpm, "tpm2_dictionarylockout -c");
-    tpm_fixture_make(&b->tpm, &keys[3], 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_persistent_key_costs_one_command_a_signature, open_token, close_token),
-        cmocka_unit_test_setup_teardown(key_files_are_listed_without_a_command, open_token, close_token),
-        cmocka_unit_test_setup_teardown(a_key_file_holds_no_slot_between_signatures, open_token, close_token),
-        cmocka_unit_test_setup_teardown(more_key_files_than_slots_take_turns, open_token, close_token),
-        cmocka_unit_test_setup_teardown(a_key_file_of_another_tpm_says_so, open_token, close_token),
-        cmocka_unit_test_setup_teardown(a_key_file_is_removed, open_token, close_token),
+        cmocka_unit_test_setup_teardown(a_loaded_key_outlives_those_who_only_looked_at_it, open_token, close_token),
         cmocka_unit_test_setup_teardown(full_slots_hinder_nobody, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_slot_that_is_free_again_is_noticed, open_token, close_token),
         cmocka_unit_test_setup_teardown(where_no_room_can_be_made_it_is_busy, open_token, close_token),
         cmocka_unit_test_setup_teardown(behind_a_resource_manager_two_keys_stay_loaded, open_managed, close_managed),
         cmocka_unit_test_setup_teardown(a_loaded_key_that_somebody_flushed_is_loaded_anew, open_managed, close_managed),
-        cmocka_unit_test_setup_teardown(a_reset_tpm_gets_the_key_from_its_file_again, open_token, close_token),
-        cmocka_unit_test_setup_teardown(a_parent_with_an_auth_value_is_tried_once, open_token, close_token),
     };
 
     return cmocka_run_group_tests(tests, start, bench_stop);
