@@ -61,7 +61,7 @@ static int list_handles(struct tpm_token *token, struct hx_list *list)
 
         if (!may_fit(token, handles[i], list->want))
             continue;
-        result = tpm_key_at(token, handles[i], &key);
+        result = tpm_key_listed(token, handles[i], &key);
         if (result == HX_E_NOT_FOUND) { /* removed meanwhile */
             result = 0;
             continue;

@@ -110,19 +110,35 @@ static int read_key(struct tpm_token *token, void *arg)
     return rc ? tpm_fail(token, rc, "read a key's public part") : 0;
 }
 
-int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret)
+static struct tpm_key *find_recent(struct tpm_token *token, TPM2_HANDLE handle)
 {
     struct tpm_key *key;
-    int result;
 
     drop_stale(token);
     for (key = token->recent; key; key = key->next)
-        if (key->handle == handle) {
-            *ret = tpm_key_retain(key);
-            return 0;
-        }
-    if (!tpm_has_handle(token, handle, &result))
+        if (key->handle == handle)
+            break;
+    return key;
+}
+
+int tpm_key_at(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret)
+{
+    int result;
+
+    if (!find_recent(token, handle) && !tpm_has_handle(token, handle, &result))
         return result ? result : hx_fail(token->host, HX_E_NOT_FOUND, "there is no key at handle 0x%08x", handle);
+    return tpm_key_listed(token, handle, ret);
+}
+
+int tpm_key_listed(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_key **ret)
+{
+    struct tpm_key *key = find_recent(token, handle);
+    int result;
+
+    if (key) {
+        *ret = tpm_key_retain(key);
+        return 0;
+    }
     key = tpm_key_new();
     if (!key)
         return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");

@@ -26,6 +26,8 @@ struct tpm_key {
 struct tpm_key *tpm_key_new(void);
 /* The key at a persistent handle; *ret is for tpm_key_release().  HX_E_NOT_FOUND: there is none. */
 int tpm_key_at(struct tpm_token *, TPM2_HANDLE, struct tpm_key **ret);
+/* The same for a handle that the TPM has just listed, which need not be asked for again. */
+int tpm_key_listed(struct tpm_token *, TPM2_HANDLE, struct tpm_key **ret);
 struct tpm_key *tpm_key_retain(struct tpm_key *);
 void tpm_key_release(struct tpm_token *, struct tpm_key *); /* NULL is allowed */
 void tpm_keys_forget(struct tpm_token *); /* the recent ones */

@@ -41,7 +41,7 @@ static int pick(struct tpm_token *token, struct tpm_key **ret)
         return 0;
     result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, TPM_PERSISTENT_MAX, &count);
     for (size_t i = 0; i < count && !result; i++) {
-        result = tpm_key_at(token, handles[i], ret);
+        result = tpm_key_listed(token, handles[i], ret);
         if (!result && takes_auth(*ret) && (!token->unborn || (*ret)->wants_auth))
             return 0;
         if (!result)
