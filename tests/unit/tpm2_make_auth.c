@@ -19,7 +19,7 @@ static void the_pin_becomes_the_new_keys_auth_value(void **state)
     tpm_fixture_run(&f->tpm, "! tpm2_sign -c 0x81000200 -g sha256 -o signature message");
     file.place = "file.tss";
     assert_int_equal(generate(f, &file, ref), 0);
-    tpm_fixture_run(&f->tpm, "! grep -q 4711 files/file.tss place/labels");
+    tpm_fixture_run(&f->tpm, "! grep -q 4711-abc files/file.tss place/labels");
     assert_int_equal(f->plugin->login(f->token, "0123456789012345678901234567890123", 34), HX_E_PIN);
 }
 
