@@ -61,7 +61,7 @@ void token_prefetch(struct hx *ctx, struct token *token)
         login_ahead(); /* to read it would open a device */
     else if (fetch_pin(ctx, token, &pin))
         hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
-    else if (pin.len)
+    else if (pin.len || token_table(token)->authorise) /* a key's own PIN may be tried as the empty one */
         login_ahead();
 }
 
