@@ -30,8 +30,8 @@ static int ask_core(struct tpm_token *token, struct tpm_key *key, const char *wh
     return hx_fail(token->host, HX_E_LOGIN, "%s", why);
 }
 
-/* The core has no memory for these.  A TPM that lost its power while a key without noDA was in use counts a wrong value,
- * too: so some must be allowed, and the last ones are left to others. */
+/* The core has no memory for these.  A TPM that lost its power while a key without noDA was in use counts a wrong
+ * value, too: so some must be allowed, and the last ones are left to others. */
 int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
 {
     struct tpm_lockout state;

@@ -7,9 +7,11 @@
 static int get(struct tpm_token *token, TPM2_CAP cap, uint32_t first, uint32_t count, TPMI_YES_NO *ret_more,
                TPMS_CAPABILITY_DATA **ret)
 {
-    TSS2_RC rc = Esys_GetCapability(token->tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, cap, first, count,
-                                    ret_more, ret);
+    ESYS_CONTEXT *esys = token->tpm->esys;
+    TSS2_RC rc = Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, cap, first, count, ret_more, ret);
 
+    if (tpm_restarted(token, rc))
+        rc = Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, cap, first, count, ret_more, ret);
     return rc ? tpm_fail(token, rc, "look at it") : 0;
 }
 

@@ -2,6 +2,7 @@
 /* Making and loading a key below its parent (TPM 2.0 Part 3 §12.1 to §12.3, §13.3): nothing of it lasts yet. */
 #include "make.h"
 #include "parent.h"
+#include "turn.h"
 
 #include <string.h>
 #include <tss2/tss2_mu.h>
@@ -10,6 +11,7 @@ void tpm_fresh_flush(struct tpm_token *token, struct tpm_fresh *fresh)
 {
     if (!atomic_load(&token->tpm->lost))
         Esys_FlushContext(token->tpm->esys, fresh->tr);
+    tpm_turn_give(token->tpm);
 }
 
 static int name_of(struct tpm_token *token, struct tpm_fresh *fresh)
@@ -26,12 +28,16 @@ static int name_of(struct tpm_token *token, struct tpm_fresh *fresh)
 
 static int load(struct tpm_token *token, const struct tpm_parent *parent, ESYS_TR session, struct tpm_fresh *fresh)
 {
-    TSS2_RC rc = Esys_Load(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &fresh->private,
-                           &fresh->public, &fresh->tr);
+    TSS2_RC rc;
     int result;
 
-    if (rc)
+    tpm_turn_take(token->tpm); /* until it is flushed */
+    rc = Esys_Load(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, &fresh->private, &fresh->public,
+                   &fresh->tr);
+    if (rc) {
+        tpm_turn_give(token->tpm);
         return tpm_parent_fail(token, parent, rc, "load the new key");
+    }
     result = name_of(token, fresh);
     if (result)
         tpm_fresh_flush(token, fresh);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys at persistent handles. */
+#include "ek.h"
 #include "label.h"
 #include "object.h"
 
@@ -102,6 +103,8 @@ static int load_handle(struct tpm_object *object, const char *rest, struct hx_li
         return hx_fail(token->host, HX_E_NOT_FOUND, "the key at handle 0x%08x was replaced", handle);
     if (!tpm_public_facts(&object->key->public.publicArea, &facts) || facts.kind != object->kind)
         return hx_fail(token->host, HX_E_NOT_FOUND, "there is another kind of object at handle 0x%08x", handle);
+    if (handle == TPM_HANDLE_EK && tpm_ek_is(token, &object->key->public.publicArea))
+        tpm_ek_check(token, &object->key->public.publicArea);
     return tpm_handle_add(token, object->key, info);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys at persistent handles, read once for all that is asked of them within a second. */
 #include "label.h"
+#include "resource.h"
 #include "room.h"
 #include "slot.h"
 
@@ -42,7 +43,7 @@ void tpm_key_release(struct tpm_token *token, struct tpm_key *key)
     if (key->file)
         tpm_slot_drop(token, key);
     else if (key->tr != ESYS_TR_NONE)
-        Esys_TR_Close(token->tpm->esys, &key->tr);
+        tpm_resource_close(token->tpm, &key->tr);
     if (token->unproven == key)
         token->unproven = NULL;
     explicit_bzero(&key->auth, sizeof key->auth);
@@ -95,17 +96,31 @@ static TSS2_RC read_public(ESYS_CONTEXT *esys, struct tpm_key *key)
     return 0;
 }
 
+/* ESAPI knows a handle by the Name that it had when somebody who still holds it opened it. */
+static bool is_known(ESYS_CONTEXT *esys, const struct tpm_key *key)
+{
+    TPM2B_NAME *name = NULL;
+    bool known = !Esys_TR_GetName(esys, key->tr, &name) && name->size == key->name.size &&
+                 !memcmp(name->name, key->name.name, name->size);
+
+    Esys_Free(name);
+    return known;
+}
+
 static int read_key(struct tpm_token *token, void *arg)
 {
     ESYS_CONTEXT *esys = token->tpm->esys;
     struct tpm_key *key = arg;
-    TSS2_RC rc = Esys_TR_FromTPMPublic(esys, key->handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &key->tr);
+    TSS2_RC rc = tpm_resource_open(token->tpm, key->handle, &key->tr);
 
     if (rc) {
         key->tr = ESYS_TR_NONE;
     } else if ((rc = read_public(esys, key))) {
-        Esys_TR_Close(esys, &key->tr);
-        key->tr = ESYS_TR_NONE;
+        tpm_resource_close(token->tpm, &key->tr);
+    } else if (!is_known(esys, key)) {
+        tpm_resource_close(token->tpm, &key->tr);
+        atomic_store(&token->tpm->lost, true);
+        return hx_fail(token->host, HX_E_LOST, "another program has replaced the key at handle 0x%08x", key->handle);
     }
     return rc ? tpm_fail(token, rc, "read a key's public part") : 0;
 }

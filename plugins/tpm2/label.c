@@ -3,6 +3,8 @@
  * 2.0 Handles, and Azure's for its key). */
 #include "label.h"
 
+#include "ek.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,7 +109,8 @@ bool tpm_label_of(struct tpm_token *token, const struct tpm_key *key, char ret[T
         return false;
     for (size_t i = 0; i < RESERVED && !label; i++)
         if (reserved[i].handle == key->handle && reserved[i].kind == info.kind &&
-            (info.flags & reserved[i].flags) == reserved[i].flags)
+            (info.flags & reserved[i].flags) == reserved[i].flags &&
+            (key->handle != TPM_HANDLE_EK || tpm_ek_is(token, &key->public.publicArea)))
             label = reserved[i].label;
     if (!label)
         return false;

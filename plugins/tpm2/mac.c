@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HMAC: one command for as much as a TPM's buffer takes (TPM2_HMAC, TPM 2.0 Part 3 §15.5), a sequence beyond (§17). */
 #include "object.h"
+#include "slot.h"
+#include "turn.h"
 
 #include <string.h>
 
@@ -72,6 +74,18 @@ static TSS2_RC mac_command(const struct tpm_use *use, void *arg)
     return rc;
 }
 
+/* A sequence wants a slot of its own. */
+static int sequence(struct tpm_object *object, struct mac *mac)
+{
+    int result;
+
+    tpm_slots_clear(object->token);
+    tpm_turn_take(object->token->tpm);
+    result = tpm_use(object->token, object->key, sequence_command, mac, "TPM2_HMAC_Start");
+    tpm_turn_give(object->token->tpm);
+    return result;
+}
+
 static int check_hash(const struct tpm_object *object, TPM2_ALG_ID hash)
 {
     const TPMT_KEYEDHASH_SCHEME *scheme = &object->key->public.publicArea.parameters.keyedHashDetail.scheme;
@@ -90,8 +104,8 @@ int tpm_mac(struct tpm_object *object, const struct hx_alg *alg, const void *in,
 
     if (result || (result = check_hash(object, mac.hash)))
         return result;
-    result = tpm_use(object->token, object->key, len > TPM2_MAX_DIGEST_BUFFER ? sequence_command : mac_command, &mac,
-                     len > TPM2_MAX_DIGEST_BUFFER ? "TPM2_HMAC_Start" : "TPM2_HMAC");
+    result = len > TPM2_MAX_DIGEST_BUFFER ? sequence(object, &mac)
+                                          : tpm_use(object->token, object->key, mac_command, &mac, "TPM2_HMAC");
     if (result)
         return result;
     result = hx_put(out, mac.out->buffer, mac.out->size);

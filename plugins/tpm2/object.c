@@ -9,7 +9,8 @@
 #include <tss2/tss2_mu.h>
 
 static const struct tpm_source *const sources[] = {
-    &tpm_source_handles, &tpm_source_keyfiles, &tpm_source_nvcerts, &tpm_source_certfiles, &tpm_source_sealed,
+    &tpm_source_handles, &tpm_source_keyfiles, &tpm_source_nvcerts, &tpm_source_certfiles,
+    &tpm_source_sealed,  &tpm_source_ek,       &tpm_source_srk,
 };
 #define SOURCES (sizeof sources / sizeof *sources)
 

@@ -27,7 +27,7 @@ struct tpm_source {
 
 /* handle.c, keyfiles.c, nvcert.c, certfile.c, sealed.c, ek.c, srk.c */
 extern const struct tpm_source tpm_source_handles, tpm_source_keyfiles, tpm_source_nvcerts, tpm_source_certfiles,
-    tpm_source_sealed;
+    tpm_source_sealed, tpm_source_ek, tpm_source_srk;
 
 int tpm_list(struct tpm_token *, struct hx_list *);
 int tpm_load(struct tpm_token *, uint32_t kind, const void *ref, size_t ref_len, struct hx_list *info,

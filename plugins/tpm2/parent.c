@@ -4,30 +4,22 @@
 
 #include "auth.h"
 #include "label.h"
-#include "room.h"
-#include "slot.h"
+#include "primary.h"
+#include "turn.h"
 
-/* It takes a slot, and what is made or loaded below it another: all that a resource manager may have left. */
 static int make_primary(struct tpm_token *token, struct tpm_parent *ret)
 {
-    static const TPM2B_SENSITIVE_CREATE nothing_secret;
-    static const TPM2B_DATA nothing_more;
-    static const TPML_PCR_SELECTION no_pcr;
     struct tpm_parent parent = { .handle = TPM2_RH_OWNER };
-    ESYS_TR session;
-    int result = tpm_session(token, &session);
-    TSS2_RC rc;
+    TPM2B_PUBLIC public;
+    int result;
 
-    if (result || (result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth")) ||
-        (result = tpm_room_lock(token)))
-        return result;
-    tpm_slots_clear(token);
-    rc = Esys_CreatePrimary(token->tpm->esys, ESYS_TR_RH_OWNER, session, ESYS_TR_NONE, ESYS_TR_NONE, &nothing_secret,
-                            &tpm_owner_primary_template, &nothing_more, &no_pcr, &parent.tr, NULL, NULL, NULL, NULL);
-    if (rc)
-        return tpm_fail_hierarchy(token, rc, "make the owner's primary key", "owner-auth");
-    *ret = parent;
-    return 0;
+    tpm_turn_take(token->tpm);
+    result = tpm_primary_make(token, ESYS_TR_RH_OWNER, &tpm_owner_primary_template, &parent.tr, &public);
+    if (result)
+        tpm_turn_give(token->tpm);
+    else
+        *ret = parent;
+    return result;
 }
 
 static int fail_auth(struct tpm_token *token, TPM2_HANDLE handle)
@@ -90,8 +82,11 @@ int tpm_parent_get(struct tpm_token *token, TPM2_HANDLE handle, struct tpm_paren
 
 void tpm_parent_put(struct tpm_token *token, struct tpm_parent *parent)
 {
-    if (parent->key)
+    if (parent->key) {
         tpm_key_release(token, parent->key);
-    else if (!atomic_load(&token->tpm->lost))
+        return;
+    }
+    if (!atomic_load(&token->tpm->lost))
         Esys_FlushContext(token->tpm->esys, parent->tr);
+    tpm_turn_give(token->tpm);
 }

@@ -3,6 +3,7 @@
 #include "persistent.h"
 
 #include "key.h"
+#include "resource.h"
 
 int tpm_persistent_room(struct tpm_token *token)
 {
@@ -22,11 +23,11 @@ static int control(struct tpm_token *token, ESYS_TR object, TPM2_HANDLE handle, 
     int result = tpm_hierarchy_auth(token, ESYS_TR_RH_OWNER, "owner-auth");
     TSS2_RC rc;
 
+    tpm_keys_forget(token); /* what was read a moment ago does not count as held */
     if (result || (result = tpm_session(token, &session)))
         return result;
     rc =
         Esys_EvictControl(token->tpm->esys, ESYS_TR_RH_OWNER, object, session, ESYS_TR_NONE, ESYS_TR_NONE, handle, ret);
-    tpm_keys_forget(token);
     return rc ? tpm_fail_hierarchy(token, rc, what, "owner-auth") : 0;
 }
 
@@ -40,18 +41,18 @@ int tpm_persistent_put(struct tpm_token *token, ESYS_TR loaded, TPM2_HANDLE hand
     return result;
 }
 
-/* Keys that are in use have an ESYS_TR of their own, which stays. */
 int tpm_persistent_drop(struct tpm_token *token, TPM2_HANDLE handle)
 {
-    ESYS_CONTEXT *esys = token->tpm->esys;
     ESYS_TR object, none = ESYS_TR_NONE;
-    TSS2_RC rc = Esys_TR_FromTPMPublic(esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object);
+    TSS2_RC rc = tpm_resource_open(token->tpm, handle, &object);
     int result;
 
     if (rc)
         return tpm_fail(token, rc, "find a key");
     result = control(token, object, handle, &none, "remove a key");
     if (result)
-        Esys_TR_Close(esys, &object); /* else the command did */
+        tpm_resource_close(token->tpm, &object);
+    else
+        tpm_resource_evicted(token->tpm, &object);
     return result;
 }

@@ -165,6 +165,18 @@ static int authorise(void *p, const void *pin, size_t len)
     return result;
 }
 
+static int activate(void *p, const void *blob, size_t len, struct hx_out *ref)
+{
+    struct tpm_token *token = p;
+    int result = tpm_enter(token);
+
+    if (result)
+        return result;
+    result = tpm_activate(token, blob, len, ref);
+    tpm_leave(token);
+    return result;
+}
+
 static int get_random(void *p, void *buf, size_t len)
 {
     struct tpm_token *token = p;
@@ -205,4 +217,4 @@ HX_PLUGIN(.name = "tpm2", .version = HSMUX_VERSION, .summary = "TPM 2.0: persist
           .options = options, .flags = HX_THREADSAFE, .open = open_token, .close = close_token, .list = list,
           .load = load, .unload = unload, .read = read_part, .scan = tpm_token_scan, .describe = describe,
           .login = login, .forked = forked, .sign = sign, .decrypt = decrypt, .derive = derive, .random = get_random,
-          .generate = generate, .import = import, .remove = remove_object, .authorise = authorise)
+          .generate = generate, .import = import, .remove = remove_object, .activate = activate, .authorise = authorise)

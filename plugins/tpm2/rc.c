@@ -66,6 +66,16 @@ static int fail_locked(struct tpm_token *token, const char *what)
                    what, state.failures, state.seconds);
 }
 
+/* Kernels and resource managers do it, a bare software TPM's users may have to.  Another process may have been faster.
+ */
+bool tpm_restarted(struct tpm_token *token, TSS2_RC rc)
+{
+    if (tpm_rc(rc) != TPM2_RC_INITIALIZE)
+        return false;
+    rc = Esys_Startup(token->tpm->esys, TPM2_SU_CLEAR);
+    return !rc || tpm_rc(rc) == TPM2_RC_INITIALIZE;
+}
+
 bool tpm_is_stale(TSS2_RC full)
 {
     TPM2_RC rc = tpm_rc(full);
@@ -99,7 +109,7 @@ int tpm_fail(struct tpm_token *token, TSS2_RC full, const char *what)
     if (!rc)
         return fail_lost(token, what, "the TPM does not answer");
     if (rc == TPM2_RC_INITIALIZE) {
-        Esys_Startup(token->tpm->esys, TPM2_SU_CLEAR); /* no kernel or resource manager did it */
+        tpm_restarted(token, full);
         return fail_lost(token, what, "the TPM was reset");
     }
     if (tpm_is_stale(full))

@@ -2,6 +2,9 @@
 /* Room for our objects, made and given back within one step (TPM2_ContextSave and its kin, TPM 2.0 Part 3 §28). */
 #include "room.h"
 
+#include "slot.h"
+#include "turn.h"
+
 #include <string.h>
 #include <syslog.h>
 
@@ -71,11 +74,9 @@ static void give_back(struct tpm_token *token, struct saved *saved)
 static int foresee(struct tpm_token *token, struct saved *saved, size_t *count)
 {
     uint32_t available = 0;
-    int result = tpm_room_lock(token);
+    int result = tpm_property(token, TPM2_PT_HR_TRANSIENT_AVAIL, &available);
 
     if (result)
-        return result;
-    if ((result = tpm_property(token, TPM2_PT_HR_TRANSIENT_AVAIL, &available)))
         return result == HX_E_NOT_FOUND ? 0 : result;
     while (available + *count < token->tpm->room_wanted)
         if (!save_another(token, saved, count))
@@ -83,41 +84,61 @@ static int foresee(struct tpm_token *token, struct saved *saved, size_t *count)
     return 0;
 }
 
-/* What was in the way may have been another process of ours, which has gone when we have the lock. */
-static bool make_room(struct tpm_token *token, struct saved *saved, size_t *count)
+static int try(struct tpm_token *token, tpm_step *step, void *arg)
 {
-    if (token->tpm->room_lock < 0)
-        return !tpm_room_lock(token);
-    return save_another(token, saved, count);
+    token->tpm->full = false;
+    return step(token, arg);
 }
 
-static int run(struct tpm_token *token, tpm_step *step, void *arg)
+/* It is our turn: what is in the slots now is no other hsmux's, which would miss it. */
+static int run_in_turn(struct tpm_token *token, tpm_step *step, void *arg)
 {
     struct saved saved[SAVED_MAX];
     size_t count = 0;
     int result = token->tpm->room_wanted ? foresee(token, saved, &count) : 0;
 
     if (!result) {
-        do {
-            token->tpm->full = false;
-            result = step(token, arg);
-        } while (result == HX_E_BUSY && token->tpm->full && make_room(token, saved, &count));
+        while ((result = try(token, step, arg)) == HX_E_BUSY && token->tpm->full && save_another(token, saved, &count))
+            ;
         token->tpm->room_wanted = (unsigned)count + (result == HX_E_BUSY && token->tpm->full);
     }
     for (size_t i = 0; i < count; i++)
         give_back(token, &saved[i]);
-    tpm_room_unlock(token->tpm);
     return result;
+}
+
+static int run(struct tpm_token *token, tpm_step *step, void *arg)
+{
+    int result = HX_E_BUSY;
+
+    if (!token->tpm->room_wanted && ((result = try(token, step, arg)) != HX_E_BUSY || !token->tpm->full))
+        return result;
+    tpm_turn_take(token->tpm);
+    result = run_in_turn(token, step, arg);
+    tpm_turn_give(token->tpm);
+    return result;
+}
+
+/* A resource manager has room for everybody, and so for each a bit less than the TPM has. */
+static int run_managed(struct tpm_token *token, tpm_step *step, void *arg)
+{
+    int result = try(token, step, arg);
+
+    if (result != HX_E_BUSY || !token->tpm->full || !token->tpm->resident[0])
+        return result;
+    tpm_slots_clear(token);
+    return step(token, arg);
 }
 
 int tpm_with_room(struct tpm_token *token, tpm_step *step, void *arg)
 {
+    struct tpm *tpm = token->tpm;
     int result;
 
-    if (token->tpm->managed || token->tpm->in_step)
+    if (tpm->in_step)
         return step(token, arg);
-    token->tpm->in_step = true;
-    result = run(token, step, arg);
-    token->tpm->in_step = false;
+    tpm->in_step = true;
+    result = tpm->managed ? run_managed(token, step, arg) : run(token, step, arg);
+    tpm->in_step = false;
     return result;
 }

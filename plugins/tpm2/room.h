@@ -12,9 +12,4 @@
 typedef int tpm_step(struct tpm_token *, void *arg);
 int tpm_with_room(struct tpm_token *, tpm_step *, void *arg);
 
-/* lock.c: before objects are put into slots, within a step, at whose end they are out again: no other process of ours
- * has any there, or makes room among them. */
-int tpm_room_lock(struct tpm_token *);
-void tpm_room_unlock(struct tpm *);
-
 #endif

@@ -5,7 +5,7 @@
 
 #include "keyfile.h"
 #include "parent.h"
-#include "room.h"
+#include "turn.h"
 
 #include <string.h>
 
@@ -54,8 +54,11 @@ static void flush(struct tpm_token *token, struct tpm_key *key)
 void tpm_slot_lost(struct tpm_token *token, struct tpm_key *key)
 {
     strike_resident(token->tpm, key);
-    Esys_TR_Close(token->tpm->esys, &key->tr);
-    key->tr = ESYS_TR_NONE;
+    if (key->tr != ESYS_TR_NONE) {
+        Esys_TR_Close(token->tpm->esys, &key->tr);
+        key->tr = ESYS_TR_NONE;
+        tpm_turn_give(token->tpm);
+    }
     forget_context(key);
 }
 
@@ -133,6 +136,8 @@ static int load_saved(struct tpm_token *token, struct tpm_key *key)
 {
     TSS2_RC rc = Esys_ContextLoad(token->tpm->esys, key->saved, &key->tr);
 
+    if (tpm_restarted(token, rc))
+        rc = Esys_ContextLoad(token->tpm->esys, key->saved, &key->tr);
     if (!rc)
         return 0;
     key->tr = ESYS_TR_NONE;
@@ -146,19 +151,22 @@ int tpm_slot_take(struct tpm_token *token, struct tpm_key *key)
 {
     int result;
 
-    if (key->tr != ESYS_TR_NONE)
+    if (key->tr != ESYS_TR_NONE || !key->file)
         return 0;
-    if ((result = tpm_room_lock(token)))
-        return result;
     vacate(token, TPM_RESIDENTS - 1);
+    tpm_turn_take(token->tpm);
     result = key->saved ? load_saved(token, key) : load(token, key);
     if (!result && token->tpm->managed)
         note_resident(token->tpm, key);
+    if (result)
+        tpm_turn_give(token->tpm);
     return result;
 }
 
 void tpm_slot_leave(struct tpm_token *token, struct tpm_key *key)
 {
-    if (key->file && key->tr != ESYS_TR_NONE && !token->tpm->managed)
-        flush(token, key);
+    if (!key->file || key->tr == ESYS_TR_NONE || token->tpm->managed)
+        return;
+    flush(token, key);
+    tpm_turn_give(token->tpm);
 }

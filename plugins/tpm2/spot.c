@@ -76,26 +76,6 @@ static bool has(const TPM2_HANDLE *handle, size_t count, TPM2_HANDLE wanted)
     return false;
 }
 
-/* Somebody is at the handle that was asked for: what has another label is not meant by "replace". */
-static int check_occupant(struct tpm_token *token, const struct tpm_plan *plan, const struct bearers *bearers)
-{
-    char label[TPM_LABEL_SIZE];
-    struct tpm_key *key;
-    int result;
-
-    if (!plan->replaces)
-        return hx_fail(token->host, HX_E_EXISTS, "handle 0x%08x is taken", plan->handle);
-    if (has(bearers->handle, bearers->count, plan->handle))
-        return 0;
-    if ((result = tpm_key_at(token, plan->handle, &key)))
-        return result;
-    if (tpm_label_of(token, key, label))
-        result = hx_fail(token->host, HX_E_EXISTS, "handle 0x%08x is taken by '%s': remove that one first",
-                         plan->handle, label);
-    tpm_key_release(token, key);
-    return result;
-}
-
 static int check_old(struct tpm_token *token, TPM2_HANDLE handle)
 {
     struct tpm_key *key;
@@ -118,8 +98,7 @@ static int first_free(struct tpm_token *token, const TPM2_HANDLE *taken, size_t 
     return hx_fail(token->host, HX_E_FULL, "none of the handles from 0x%08x on is free", FIRST);
 }
 
-static int choose(struct tpm_token *token, const struct tpm_plan *plan, const struct bearers *bearers,
-                  struct tpm_spot *spot)
+static int choose(struct tpm_token *token, const struct tpm_plan *plan, struct tpm_spot *spot)
 {
     TPM2_HANDLE taken[TPM_PERSISTENT_MAX];
     size_t count;
@@ -131,13 +110,11 @@ static int choose(struct tpm_token *token, const struct tpm_plan *plan, const st
         spot->handle = plan->handle;
         return 0;
     }
-    if (plan->handle) {
-        if ((result = check_occupant(token, plan, bearers)))
-            return result;
-        if (!has(spot->old, spot->olds, plan->handle))
-            spot->old[spot->olds++] = plan->handle;
-        spot->then = plan->handle;
-    }
+    if (plan->handle && !plan->replaces)
+        return hx_fail(token->host, HX_E_EXISTS, "handle 0x%08x is taken", plan->handle);
+    if (plan->handle && !has(spot->old, spot->olds, plan->handle))
+        spot->old[spot->olds++] = plan->handle;
+    spot->then = plan->handle;
     return first_free(token, taken, count, &spot->handle);
 }
 
@@ -152,7 +129,7 @@ int tpm_spot(struct tpm_token *token, const struct tpm_plan *plan, struct tpm_sp
     spot.olds = bearers.count;
     memcpy(spot.old, bearers.handle, sizeof spot.old);
     if (!plan->file && !(result = tpm_persistent_room(token)))
-        result = choose(token, plan, &bearers, &spot);
+        result = choose(token, plan, &spot);
     for (size_t i = 0; i < spot.olds && !result; i++)
         result = check_old(token, spot.old[i]);
     if (!result)

@@ -28,6 +28,7 @@ void tpm_token_close(struct tpm_token *token)
         pthread_mutex_unlock(&token->tpm->lock);
         tpm_release(token->tpm);
     }
+    free(token->ek);
     explicit_bzero(token, sizeof *token);
     free(token);
 }
@@ -89,6 +90,8 @@ int tpm_enter(struct tpm_token *token)
 
 void tpm_leave(struct tpm_token *token)
 {
+    if (token->tpm->outdated)
+        atomic_store(&token->tpm->lost, true);
     tpm_session_leave(token->tpm);
     pthread_mutex_unlock(&token->tpm->lock);
 }

@@ -15,6 +15,7 @@
 struct tpm_key;
 struct tpm_book;
 struct tpm_nvcert;
+struct tpm_ek;
 
 struct tpm_token {
     const struct hx_host *host;
@@ -31,6 +32,7 @@ struct tpm_token {
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */
     struct tpm_nvcert *nvcerts; /* what was read of NV indexes */
+    struct tpm_ek *ek; /* what is known of the endorsement key; NULL: nothing yet */
 };
 
 int tpm_token_open(const struct hx_host *, const char *serial, struct tpm_token **ret);
@@ -55,6 +57,8 @@ int tpm_fail_hierarchy(struct tpm_token *, TSS2_RC, const char *what, const char
  * sets. */
 int tpm_hierarchy_auth(struct tpm_token *, ESYS_TR hierarchy, const char *option);
 
+/* A TPM that was reset, and that nobody has started, is started.  true: say it again. */
+bool tpm_restarted(struct tpm_token *, TSS2_RC);
 /* Does it not know a handle or session that we hold?  It was reset, or somebody flushed it. */
 bool tpm_is_stale(TSS2_RC);
 

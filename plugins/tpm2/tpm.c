@@ -2,12 +2,10 @@
 /* The process's connections to TPMs.  What a parent process had open is kept in a list and never touched: to free it
  * would flush the parent's objects. */
 #include "tpm.h"
-#include "room.h"
-
-#include "crypto.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct tpm *list, *inherited;
@@ -19,6 +17,8 @@ static void destroy(struct tpm *tpm)
     Esys_Finalize(&tpm->esys);
     tpm_tcti_close(&tpm->transport);
     pthread_mutex_destroy(&tpm->lock);
+    if (tpm->turn_fd >= 0)
+        close(tpm->turn_fd);
     free(tpm->tcti);
     free(tpm);
 }
@@ -36,7 +36,7 @@ static int make(const struct hx_host *host, char *name, struct tpm **ret)
     tpm->tcti = name;
     tpm->managed = tpm_tcti_is_managed(name);
     tpm->salted = ESYS_TR_NONE;
-    tpm->room_lock = -1;
+    tpm->turn_fd = -1;
     pthread_mutex_init(&tpm->lock, NULL);
     result = tpm_tcti_open(host, name, &tpm->transport);
     if (!result && Esys_Initialize(&tpm->esys, tpm->transport, NULL))
@@ -104,9 +104,6 @@ void tpm_forked(void)
     while (*end)
         end = &(*end)->next;
     *end = list;
-    for (struct tpm *tpm = list; tpm; tpm = tpm->next)
-        tpm_room_unlock(tpm); /* the parent has it still, if it does */
     list = NULL;
     tpm_tcti_forked();
-    tpm_crypto_forked();
 }

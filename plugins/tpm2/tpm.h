@@ -14,6 +14,8 @@
 
 struct tpm_key;
 
+struct tpm_resource;
+
 struct tpm {
     struct tpm *next; /* the list and the count, under the list's mutex */
     unsigned refs;
@@ -23,13 +25,16 @@ struct tpm {
 
     pthread_mutex_t lock; /* held during each call; of all below */
     ESYS_CONTEXT *esys;
+    struct tpm_resource *resources; /* resource.c */
+    bool outdated; /* somebody holds what was evicted: the next one who enters has to open it anew */
     atomic_bool lost; /* a command was not answered: whoever uses it has to open it anew */
     ESYS_TR salted; /* the session of parameter encryption; ESYS_TR_NONE: there is none yet */
     struct tpm_key *resident[TPM_RESIDENTS]; /* keys of key files that stay loaded, the last one used first */
     bool in_step, full; /* a step that may be run again is under way; it found no slot free */
     unsigned lacks; /* a bit for each enum hx_hash that it was found not to have */
+    int turn_fd; /* turn.c's; -1: not open */
+    unsigned turns;
     unsigned room_wanted; /* so many slots had to be freed for the last step */
-    int room_lock; /* lock.c; -1: not held */
 };
 
 /* The TPM that the options lead to; *ret is for tpm_release(). */

@@ -35,6 +35,18 @@ static TSS2_RC say_authorised(struct tpm_token *token, const struct use *use, ES
     return tpm_auth_try_empty(use->key, &use->auth, rc) ? say(token, use, &none, session) : rc;
 }
 
+/* A persistent key outlives a reset, one of a key file is loaded anew: the next try will tell. */
+static bool is_mended(struct tpm_token *token, struct tpm_key *key, TSS2_RC rc)
+{
+    bool restarted = tpm_restarted(token, rc);
+
+    if (key->file && (restarted || tpm_is_stale(rc))) {
+        tpm_slot_lost(token, key);
+        return true;
+    }
+    return restarted;
+}
+
 static int attempt(struct tpm_token *token, void *arg)
 {
     struct use *use = arg;
@@ -49,10 +61,8 @@ static int attempt(struct tpm_token *token, void *arg)
         if ((result = tpm_session(token, &session)))
             break;
         rc = say_authorised(token, use, session);
-        if (key->file && !again && tpm_is_stale(rc)) {
-            tpm_slot_lost(token, key);
+        if (!again && is_mended(token, key, rc))
             continue;
-        }
         result = rc ? tpm_auth_fail(token, &use->auth, use->given, rc, use->what) : 0;
         break;
     }

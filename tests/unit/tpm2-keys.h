@@ -201,6 +201,8 @@ static inline int sign(struct fixture *f, const char *ref, struct hx_bytes *ret_
         alg.scheme = HX_RSA_PKCS1;
     plugin_bytes_init(&bytes);
     result = f->plugin->sign(key.object, &alg, digest, sizeof digest, &bytes.out);
+    if (result)
+        print_error("sign: %s\n", f->host.reason);
     read_public(f, &key, &spki);
     if (!result && alg.scheme == HX_ECDSA)
         assert_int_equal(encode_ecdsa(bytes.data, bytes.len, &der), 0);

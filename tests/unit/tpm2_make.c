@@ -142,9 +142,19 @@ static void it_goes_where_it_was_asked(void **state)
     assert_true(persists(f, 0x81000005));
     spec.label = "other";
     assert_int_equal(generate(f, &spec, NULL), HX_E_EXISTS);
-    spec.flags = HX_REPLACE; /* "other" replaces "other", not what happens to be there */
-    assert_int_equal(generate(f, &spec, NULL), HX_E_EXISTS);
-    assert_said(f, "'there'");
+    spec.place = NULL;
+    assert_int_equal(generate(f, &spec, ref), 0);
+    assert_string_equal(ref, FIRST);
+    spec.place = "0x81000005"; /* what is there goes, and what bears the label, too */
+    spec.flags = HX_REPLACE;
+    assert_int_equal(generate(f, &spec, ref), 0);
+    assert_string_equal(ref, "h:81000005");
+    assert_int_equal(sign(f, ref, NULL), 0);
+    assert_int_equal(persistent(f), 1);
+    assert_int_equal(listed(f, 0, NULL, NULL), 1);
+    assert_int_equal(listed(f, HX_PRIVATE_KEY, "other", NULL), 1);
+    spec.flags = 0;
+    spec.label = "further";
     spec.place = NULL;
     spec.id = (struct hx_buf){ "\x81\0\2\7", 4 };
     assert_int_equal(generate(f, &spec, ref), 0);

@@ -68,6 +68,12 @@ static void the_owners_auth_value_comes_from_its_option(void **state)
     assert_int_equal(generate(f, &spec, NULL), HX_E_CONFIG);
     assert_said(f, "owner-auth-file");
     assert_int_equal(persistent(f), 0);
+    tpm_fixture_run(&f->tpm, "tpm2_createprimary -C o -P secret -G ecc -c srk.ctx -a 'restricted|decrypt|fixedtpm|"
+                             "fixedparent|sensitivedataorigin|userwithauth|noda'; tpm2_flushcontext -t; "
+                             "tpm2_evictcontrol -C o -P secret -c srk.ctx 0x81000001; tpm2_flushcontext -t");
+    assert_int_equal(generate(f, &spec, NULL), HX_E_CONFIG); /* it is made, but not let in */
+    assert_false(labels_say(f, "device"));
+    assert_int_equal(persistent(f), 1);
     plugin_host_set(&f->host, "owner-auth", "secret");
     open_token(f);
     assert_int_equal(generate(f, &spec, ref), 0);

@@ -221,16 +221,65 @@ static void a_bad_disk_is_an_error_and_leaves_no_key_without_a_label(void **stat
     assert_int_equal(result, 0);
 }
 
+/* As the core does: what is busy is tried again for a while. */
+static int make_some(struct fixture *f, int maker, int keys)
+{
+    if (f->plugin->open(&f->host.host, NULL, &f->token))
+        return 1;
+    for (int i = 0; i < keys; i++) {
+        char label[16];
+        struct hx_spec spec = spec_of(HX_P256, label);
+        int result = HX_E_BUSY;
+
+        snprintf(label, sizeof label, "key-%d-%d", maker, i);
+        for (int tries = 0; result == HX_E_BUSY && tries < 400; tries++) {
+            result = generate(f, &spec, NULL);
+            if (result == HX_E_BUSY)
+                usleep(5000);
+        }
+        if (result)
+            return 2;
+    }
+    f->plugin->close(f->token);
+    return 0;
+}
+
+/* Each waits for the others, so that none takes the handle, or the label, that another has found free. */
+static void many_makers_get_in_nobodys_way(void **state)
+{
+    enum { MAKERS = 4, KEYS = 3 };
+    struct fixture *f = *state;
+    char label[16];
+    pid_t pid[MAKERS];
+    int status;
+
+    close_token(f);
+    for (int i = 0; i < MAKERS; i++) {
+        pid[i] = fork();
+        if (pid[i] == 0)
+            _exit(make_some(f, i, KEYS));
+    }
+    for (int i = 0; i < MAKERS; i++) {
+        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+        assert_int_equal(status, 0);
+    }
+    open_token(f);
+    assert_int_equal(persistent(f), MAKERS * KEYS);
+    for (int i = 0; i < MAKERS * KEYS; i++) {
+        snprintf(label, sizeof label, "key-%d-%d", i / KEYS, i % KEYS);
+        assert_int_equal(listed(f, HX_PRIVATE_KEY, label, NULL), 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_new_key_is_there_with_its_label_or_the_next_attempt_makes_it),
-        T(a_replaced_key_is_the_old_or_the_new),
-        T(a_key_that_is_replaced_at_its_handle_is_the_old_or_the_new),
-        T(a_key_file_is_the_old_or_the_new),
-        T(a_key_that_is_removed_is_there_or_gone_with_its_label),
+        T(a_new_key_is_there_with_its_label_or_the_next_attempt_makes_it), T(a_replaced_key_is_the_old_or_the_new),
+        T(a_key_that_is_replaced_at_its_handle_is_the_old_or_the_new),     T(a_key_file_is_the_old_or_the_new),
+        T(a_key_that_is_removed_is_there_or_gone_with_its_label),          T(many_makers_get_in_nobodys_way),
         T(a_bad_disk_is_an_error_and_leaves_no_key_without_a_label),
     };
 
+    setenv("TSS2_LOG", "all+none", 1); /* that all slots are taken is no wonder here */
     return tpm_fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
 }

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Object slots of a TPM without a resource manager: how few commands an operation takes, that none is left behind, key
  * files that come and go, and room where others have taken all there is. */
-#include "../../plugins/tpm2/keyfile.h"
-#include "../../plugins/tpm2/parent.h"
-#include "tpm2-bench.h"
+#include "tpm2-keyfiles.h"
 
-#include <sys/stat.h>
-#include <tss2/tss2_tctildr.h>
 #include <unistd.h>
 
 #define P256 KEY(0)
 #define RSA KEY(1)
 #define MAC KEY(2)
-#define SRK 0x81000001u
 
 static const struct tpm_fixture_key keys[] = {
     { P256, TPM2_ALG_ECC, TPM2_ECC_NIST_P256, 0, 0, NULL },
@@ -21,104 +16,15 @@ static const struct tpm_fixture_key keys[] = {
     { SRK, TPM2_ALG_ECC, TPM2_ECC_NIST_P256, TPMA_OBJECT_RESTRICTED | DECRYPT | NODA, 0, NULL },
 };
 
-static ESYS_CONTEXT *connect_tpm(const struct bench *b)
-{
-    TSS2_TCTI_CONTEXT *tcti = NULL;
-    ESYS_CONTEXT *esys = NULL;
-
-    assert_int_equal(Tss2_TctiLdr_Initialize(b->tpm.tcti, &tcti), 0);
-    assert_int_equal(Esys_Initialize(&esys, tcti, NULL), 0);
-    return esys;
-}
-
-static void disconnect_tpm(ESYS_CONTEXT *esys)
-{
-    TSS2_TCTI_CONTEXT *tcti = NULL;
-
-    assert_int_equal(Esys_GetTcti(esys, &tcti), 0);
-    Esys_Finalize(&esys);
-    Tss2_TctiLdr_Finalize(&tcti);
-}
-
-static ESYS_TR make_primary(ESYS_CONTEXT *esys)
-{
-    static const TPM2B_SENSITIVE_CREATE secret;
-    static const TPM2B_DATA outside;
-    static const TPML_PCR_SELECTION pcrs;
-    ESYS_TR primary;
-
-    assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &secret,
-                                        &tpm_owner_primary_template, &outside, &pcrs, &primary, NULL, NULL, NULL, NULL),
-                     0);
-    return primary;
-}
-
-static TPM2B_PUBLIC template_of(TPMA_OBJECT noda)
-{
-    TPM2B_PUBLIC template = tpm_owner_primary_template;
-
-    template.publicArea.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-                                           TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH | SIGN | noda;
-    template.publicArea.parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
-    return template;
-}
-
-/* A key file below the owner's primary key (parent 0) or a persistent one; auth: the key's. */
-static void make_file(struct bench *b, const char *name, TPM2_HANDLE parent, const char *auth, bool says_empty,
-                      TPMA_OBJECT noda)
-{
-    ESYS_CONTEXT *esys = connect_tpm(b);
-    TPM2B_PUBLIC template = template_of(noda), *public;
-    TPM2B_SENSITIVE_CREATE secret = { .size = 0 };
-    TPM2B_DATA outside = { .size = 0 };
-    TPML_PCR_SELECTION pcrs = { .count = 0 };
-    struct tpm_keyfile file = { .type = TPM_KEYFILE_KEY, .parent = parent ? parent : TPM2_RH_OWNER };
-    TPM2B_PRIVATE *private;
-    ESYS_TR tr = ESYS_TR_NONE;
-    char path[128], *text;
-    size_t len;
-    FILE *out;
-
-    if (parent)
-        assert_int_equal(Esys_TR_FromTPMPublic(esys, parent, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &tr), 0);
-    else
-        tr = make_primary(esys);
-    if (auth) {
-        secret.sensitive.userAuth.size = (UINT16)strlen(auth);
-        memcpy(secret.sensitive.userAuth.buffer, auth, strlen(auth));
-    }
-    assert_int_equal(Esys_Create(esys, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &secret, &template, &outside,
-                                 &pcrs, &private, &public, NULL, NULL, NULL),
-                     0);
-    if (!parent)
-        assert_int_equal(Esys_FlushContext(esys, tr), 0);
-    disconnect_tpm(esys);
-    file.empty_auth = says_empty;
-    file.public = *public;
-    file.private = *private;
-    Esys_Free(public);
-    Esys_Free(private);
-    assert_int_equal(tpm_keyfile_print(&b->host.host, &file, &text, &len), 0);
-    snprintf(path, sizeof path, "%s/keys/%s", b->tpm.directory, name);
-    out = fopen(path, "w");
-    assert_non_null(out);
-    assert_int_equal(fwrite(text, 1, len, out), len);
-    fclose(out);
-    free(text);
-}
-
 static int start(void **state)
 {
     int result = bench_start(state);
     struct bench *b = *state;
-    char path[128];
 
     if (result || !b->tpm.pid)
         return result;
-    snprintf(path, sizeof path, "%s/keys", b->tpm.directory);
-    if (mkdir(path, 0755))
+    if (make_directory(b))
         return -1;
-    plugin_host_set(&b->host, "key-files", path);
     tpm_fixture_make(&b->tpm, keys, sizeof keys / sizeof *keys);
     make_file(b, "owned.tss", 0, NULL, true, NODA);
     make_file(b, "stored.pem", SRK, NULL, true, NODA);
@@ -417,6 +323,115 @@ static void where_no_room_can_be_made_it_is_busy(void **state)
     unload(&key);
 }
 
+/* So is one whose name has a resource manager's in it, for us; a slot each is taken then, and stays so. */
+static int open_managed(void **state)
+{
+    struct bench *b = *state;
+    char tcti[128];
+
+    if (!b->tpm.pid)
+        return 0;
+    tpm_fixture_run(&b->tpm, "ln -sfn . tabrmd");
+    snprintf(tcti, sizeof tcti, "pcap:swtpm:path=%s/tabrmd/tpm", b->tpm.directory);
+    plugin_host_set(&b->host, "tcti", tcti);
+    bench_open(b);
+    return 0;
+}
+
+static int close_managed(void **state)
+{
+    struct bench *b = *state;
+    int result = close_token(state);
+
+    plugin_host_set(&b->host, "tcti", b->tpm.counted);
+    return result;
+}
+
+static void behind_a_resource_manager_two_keys_stay_loaded(void **state)
+{
+    struct bench *b = bench_of(state);
+    struct key owned = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss"), stored = load_ref(b, HX_PRIVATE_KEY, "k:stored.pem"),
+               third = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss");
+    long before;
+
+    sign_and_verify(&stored);
+    sign_and_verify(&owned);
+    sign_and_verify(&stored);
+    assert_int_equal(tpm_fixture_left(&b->tpm), 2);
+    before = tpm_fixture_commands(&b->tpm, 0);
+    for (int i = 0; i < 100; i++)
+        sign_and_verify(i % 2 ? &owned : &stored);
+    assert_int_equal(tpm_fixture_commands(&b->tpm, 0) - before, 100);
+    for (int i = 0; i < 10; i++) {
+        sign_and_verify(&third);
+        sign_and_verify(&owned);
+        sign_and_verify(&stored);
+    }
+    assert_int_equal(tpm_fixture_left(&b->tpm), 2);
+    mac_of_two_parts(b);
+    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
+    sign_and_verify(&owned);
+    unload(&owned);
+    unload(&stored);
+    unload(&third);
+    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
+}
+
+static void a_loaded_key_that_somebody_flushed_is_loaded_anew(void **state)
+{
+    struct bench *b = bench_of(state);
+    struct key key = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss");
+
+    for (int i = 0; i < 3; i++) {
+        sign_and_verify(&key);
+        assert_int_equal(tpm_fixture_left(&b->tpm), 1);
+        tpm_fixture_flush(&b->tpm);
+    }
+    unload(&key);
+}
+
+/* Its saved context is void then; what is in the file is not. */
+static void a_reset_tpm_gets_the_key_from_its_file_again(void **state)
+{
+    struct bench *b = bench_of(state);
+    struct key file = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss"), persistent = load_key(b, HX_PRIVATE_KEY, P256);
+
+    for (int i = 0; i < 3; i++) {
+        sign_and_verify(&file);
+        sign_and_verify(&persistent);
+        tpm_fixture_restart(&b->tpm, true);
+    }
+    sign_and_verify(&persistent);
+    sign_and_verify(&file);
+    assert_int_equal(plugin_host_said(&b->host, "lost"), false);
+    unload(&file);
+    unload(&persistent);
+}
+
+static void a_parent_with_an_auth_value_is_tried_once(void **state)
+{
+    struct bench *b = bench_of(state);
+    static const struct tpm_fixture_key locked = {
+        SRK, TPM2_ALG_ECC, TPM2_ECC_NIST_P256, TPMA_OBJECT_RESTRICTED | DECRYPT, 0, "secret"
+    };
+    struct key key = load_ref(b, HX_PRIVATE_KEY, "k:stored.pem");
+    const struct hx_alg alg = { .scheme = HX_ECDSA };
+    unsigned char digest[32] = { 1 };
+    struct plugin_bytes sig;
+
+    tpm_fixture_make(&b->tpm, &locked, 1);
+    tpm_fixture_run(&b->tpm, "tpm2_dictionarylockout -c");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(operate(&key, b->plugin->sign, &alg, digest, sizeof digest, &sig), HX_E_CONFIG);
+        assert_true(plugin_host_said(&b->host, "wants an auth value"));
+        plugin_bytes_free(&sig);
+    }
+    assert_int_equal(tpm_fixture_property(&b->tpm, TPM2_PT_LOCKOUT_COUNTER), 1);
+    unload(&key);
+    tpm_fixture_run(&b->tpm, "tpm2_dictionarylockout -c");
+    tpm_fixture_make(&b->tpm, &keys[3], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +444,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_slots_hinder_nobody, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_slot_that_is_free_again_is_noticed, open_token, close_token),
         cmocka_unit_test_setup_teardown(where_no_room_can_be_made_it_is_busy, open_token, close_token),
+        cmocka_unit_test_setup_teardown(behind_a_resource_manager_two_keys_stay_loaded, open_managed, close_managed),
+        cmocka_unit_test_setup_teardown(a_loaded_key_that_somebody_flushed_is_loaded_anew, open_managed, close_managed),
+        cmocka_unit_test_setup_teardown(a_reset_tpm_gets_the_key_from_its_file_again, open_token, close_token),
+        cmocka_unit_test_setup_teardown(a_parent_with_an_auth_value_is_tried_once, open_token, close_token),
     };
 
     return cmocka_run_group_tests(tests, start, bench_stop);

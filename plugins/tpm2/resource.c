@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See resource.h. */
+#include "resource.h"
+
+#include <stdlib.h>
+
+/* Versions of tpm2-tss differ in whether the command that evicts an object closes its ESYS_TR. */
+#ifndef TPM_EVICTION_CLOSES
+#define TPM_EVICTION_CLOSES false
+#endif
+
+struct tpm_resource {
+    struct tpm_resource *next;
+    TPM2_HANDLE handle; /* 0: it was evicted */
+    ESYS_TR tr;
+    unsigned refs;
+};
+
+TSS2_RC tpm_resource_open(struct tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret)
+{
+    struct tpm_resource *resource;
+    TSS2_RC rc;
+
+    for (resource = tpm->resources; resource; resource = resource->next)
+        if (resource->handle == handle) {
+            resource->refs++;
+            *ret = resource->tr;
+            return 0;
+        }
+    if (!(resource = malloc(sizeof *resource)))
+        return TSS2_ESYS_RC_MEMORY;
+    *resource = (struct tpm_resource){ .next = tpm->resources, .handle = handle, .refs = 1 };
+    rc = Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &resource->tr);
+    if (rc) {
+        free(resource);
+        return rc;
+    }
+    tpm->resources = resource;
+    *ret = resource->tr;
+    return 0;
+}
+
+static void drop(struct tpm *tpm, ESYS_TR *tr, bool close)
+{
+    struct tpm_resource **at = &tpm->resources, *resource;
+
+    while (*at && (*at)->tr != *tr)
+        at = &(*at)->next;
+    *tr = ESYS_TR_NONE;
+    if (!(resource = *at) || --resource->refs)
+        return;
+    *at = resource->next;
+    if (close)
+        Esys_TR_Close(tpm->esys, &resource->tr);
+    free(resource);
+}
+
+void tpm_resource_close(struct tpm *tpm, ESYS_TR *tr)
+{
+    bool evicted = false;
+
+    for (const struct tpm_resource *resource = tpm->resources; resource; resource = resource->next)
+        evicted = evicted || (resource->tr == *tr && !resource->handle);
+    drop(tpm, tr, !evicted);
+}
+
+void tpm_resource_evicted(struct tpm *tpm, ESYS_TR *tr)
+{
+    for (struct tpm_resource *resource = tpm->resources; resource; resource = resource->next)
+        if (resource->tr == *tr) {
+            ESYS_TR evicted = *tr;
+
+            if (!TPM_EVICTION_CLOSES) /* else ESAPI would take what comes to the handle next for the old one */
+                Esys_TR_Close(tpm->esys, &evicted);
+            resource->handle = 0;
+            tpm->outdated = tpm->outdated || resource->refs > 1;
+        }
+    drop(tpm, tr, false);
+}
