@@ -55,13 +55,14 @@ void token_prefetch(struct hx *ctx, struct token *token)
 {
     AUTO_BYTES struct hx_bytes pin = { 0 };
     const struct option_value *value = host_value(token->host, "pin");
+    bool elsewhere = value && value->credential && !strncmp(value->credential, "hsm:", 4);
+    int result;
 
     host_preload(token->host);
-    if (value && value->credential && !strncmp(value->credential, "hsm:", 4))
-        login_ahead(); /* to read it would open a device */
-    else if (fetch_pin(ctx, token, &pin))
+    result = elsewhere ? HX_OK : fetch_pin(ctx, token, &pin); /* to read it there would open a device */
+    if (result)
         hx_log_seldom(LOG_WARNING, "token '%s': %s", token_name(token), hx_last_error());
-    else if (pin.len)
+    else if (elsewhere || pin.len || token_table(token)->authorise) /* which may try a key with the empty PIN */
         login_ahead();
 }
 

@@ -24,7 +24,7 @@ struct quiet {
     char why[512];
 };
 
-static int keep_why(const struct hx_host *host, int result, const char *fmt, ...)
+HX_PRINTF(3, 4) static int keep_why(const struct hx_host *host, int result, const char *fmt, ...)
 {
     struct quiet *quiet = (struct quiet *)(uintptr_t)host;
     va_list args;

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #define DEVICE "device:"
-#define USUAL DEVICE "/dev/tpmrm0"
+#define USUAL_PATH "/dev/tpmrm0"
+#define USUAL DEVICE USUAL_PATH
 
 #define NO_PERMISSION "no permission on '%s': the user has to be in group 'tss'"
 
@@ -41,9 +42,9 @@ int tpm_tcti_name(const struct hx_host *host, char **ret)
 {
     const char *option = host->option(host, "tcti");
 
-    if (!option && faccessat(AT_FDCWD, USUAL + strlen(DEVICE), F_OK, AT_EACCESS))
+    if (!option && faccessat(AT_FDCWD, USUAL_PATH, F_OK, AT_EACCESS))
         return hx_fail(host, HX_E_NOT_FOUND, "there is no TPM at '%s' (another one wants tcti = in the configuration)",
-                       USUAL + strlen(DEVICE));
+                       USUAL_PATH);
     if (option && (!*option || !strcmp(option, "none")))
         return hx_fail(host, HX_E_CONFIG, "tcti '%s' names no TPM: 'device:/dev/tpmrm0', 'tabrmd', 'swtpm:...'",
                        option);

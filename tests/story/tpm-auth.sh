@@ -9,6 +9,9 @@
 
 WORKERS=$BUILD/tests/lib/workers
 [ -x "$WORKERS" ] || skip "the tests' programs are not built"
+public_copy
+cp "$WORKERS" "$WORK/prefix/workers"
+WORKERS=$WORK/prefix/workers
 start_swtpm crowded
 tpm_key 0x81010003 ecc256 "$PIN"
 tpm_key 0x81010004 ecc256 "" sign
@@ -33,19 +36,20 @@ begin() {
     tpm2_dictionarylockout -Q --clear-lockout
 }
 
-# starts COUNT ID: a server with four workers that cannot sign.
+# starts COUNT ID [USER]: a server with four workers that cannot sign.
 starts() {
     local start status
     for start in $(seq "$1"); do
         status=0
-        "$WORKERS" "$WORK/$2.ref" 4 2 1 >"$WORK/out" 2>&1 || status=$?
+        "$WORKERS" "$WORK/$2.ref" 4 2 1 "${@:3}" >"$WORK/out" 2>&1 || status=$?
         [ "$status" = 4 ] || fail "start $start: $status of 4 workers failed: $(cat "$WORK/out")"
         [ "$(grep -c '^process' "$WORK/out")" = 4 ] || fail "not one line of each: $(cat "$WORK/out")"
     done
 }
 
+# works ID [USER]
 works() {
-    "$WORKERS" "$WORK/$1.ref" 4 2 1 || fail "the workers cannot sign with $1"
+    "$WORKERS" "$WORK/$1.ref" 4 2 1 "${@:2}" || fail "the workers cannot sign with $1"
 }
 
 # counts NUMBER: wrong auth values in the TPM's eyes.
@@ -71,6 +75,21 @@ expect "this PIN was refused before and is not sent again: correct it in '$wrong
 cp "$right" "$wrong"
 works 81010003
 counts 1
+
+if [ "$(id -u)" = 0 ]; then
+    begin "started by root, and the workers become nobody, who may write nowhere"
+    configure
+    starts 20 81010003 nobody
+    counts 1
+    begin "the same with a wrong PIN"
+    wrong=$(pin_file "$WRONG_PIN")
+    configure "$wrong"
+    starts 20 81010003 nobody
+    counts 1
+    configure "$right"
+    works 81010003 nobody
+    counts 1
+fi
 
 begin "the same where nothing can be written: the last try is nobody's"
 wrong=$(pin_file "$WRONG_PIN")
