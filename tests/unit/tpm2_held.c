@@ -145,12 +145,28 @@ static void a_key_that_was_taken_away_is_missed(void **state)
     hx_key_close(key);
 }
 
+static void a_key_is_removed_under_who_holds_it(void **state)
+{
+    hx_key *key = open_key();
+
+    (void)state;
+    assert_signs(key);
+    assert_int_equal(hx_remove(context, ADDRESS), 0);
+    assert_int_not_equal(sign(key), 0);
+    assert_int_equal(keys_listed(), 0);
+    tpm_fixture_make(&tpm, &p256, 1);
+    hx_key_close(key);
+    assert_signs(key = open_key());
+    hx_key_close(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_signs_when_another_holder_has_let_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_key_in_its_place_is_found_and_not_taken_for_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_that_was_taken_away_is_missed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_is_removed_under_who_holds_it, set_up, tear_down),
     };
 
     return tpm_fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
