@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signs with a P-256 key, and then forks children, one after the other, and goes on after each: one that just exits, one
- * that signs, one that frees what it inherited, one that does both.  Arguments: the key's address, and what a child's
- * signature shall come to: a result's number. */
+/* Signs with a P-256 key, and then forks children, one after the other, and goes on after each: one that just exits,
+ * one that signs, one that frees what it inherited, one that does both.  Arguments: the key's address, and what a
+ * child's signature shall come to: a result's number. */
 #include "signer.h"
 
 #include <stdio.h>
