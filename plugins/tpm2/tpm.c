@@ -3,9 +3,10 @@
  * would flush the parent's objects. */
 #include "tpm.h"
 
+#include "turn.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct tpm *list, *inherited;
@@ -17,10 +18,7 @@ static void destroy(struct tpm *tpm)
     Esys_Finalize(&tpm->esys);
     tpm_tcti_close(&tpm->transport);
     pthread_mutex_destroy(&tpm->lock);
-    if (tpm->turn_fd >= 0)
-        close(tpm->turn_fd);
-    if (tpm->next_fd >= 0)
-        close(tpm->next_fd);
+    tpm_turn_end(tpm);
     free(tpm->tcti);
     free(tpm);
 }

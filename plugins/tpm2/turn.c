@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,16 +43,50 @@ static bool is_shared(const struct tpm *tpm)
     return !tpm->managed && !strstr(tpm->tcti, "device:");
 }
 
+/* Who ended last has removed the file, maybe while we waited for it. */
+static bool is_there(int fd)
+{
+    struct stat st;
+
+    return !fstat(fd, &st) && st.st_nlink > 0;
+}
+
 static void lock(const struct tpm *tpm, const char *what, int *fd)
 {
     char path[64];
 
-    if (*fd < 0) {
-        path_of(tpm, what, path, sizeof path);
-        *fd = open_file(path);
+    path_of(tpm, what, path, sizeof path);
+    for (long waited = 0; waited < WAIT_MS; waited++) {
+        if (*fd < 0 && (*fd = open_file(path)) < 0)
+            return;
+        if (flock(*fd, LOCK_EX | LOCK_NB)) {
+            nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+            continue;
+        }
+        if (is_there(*fd))
+            return;
+        close(*fd);
+        *fd = -1;
     }
-    for (long waited = 0; *fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) && waited < WAIT_MS; waited++)
-        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+static void end(const struct tpm *tpm, const char *what, int *fd)
+{
+    char path[64];
+
+    if (*fd < 0)
+        return;
+    path_of(tpm, what, path, sizeof path);
+    if (!flock(*fd, LOCK_EX | LOCK_NB) && is_there(*fd))
+        unlink(path);
+    close(*fd);
+    *fd = -1;
+}
+
+void tpm_turn_end(struct tpm *tpm)
+{
+    end(tpm, "next", &tpm->next_fd);
+    end(tpm, "turn", &tpm->turn_fd);
 }
 
 /* One waits for the turn, and all others for his place: so who had it a moment ago comes after them. */

@@ -10,4 +10,7 @@
 void tpm_turn_take(struct tpm *);
 void tpm_turn_give(struct tpm *);
 
+/* With the connection; the last one takes the lock's files away. */
+void tpm_turn_end(struct tpm *);
+
 #endif
