@@ -96,17 +96,6 @@ static TSS2_RC read_public(ESYS_CONTEXT *esys, struct tpm_key *key)
     return 0;
 }
 
-/* ESAPI knows a handle by the Name that it had when somebody who still holds it opened it. */
-static bool is_known(ESYS_CONTEXT *esys, const struct tpm_key *key)
-{
-    TPM2B_NAME *name = NULL;
-    bool known = !Esys_TR_GetName(esys, key->tr, &name) && name->size == key->name.size &&
-                 !memcmp(name->name, key->name.name, name->size);
-
-    Esys_Free(name);
-    return known;
-}
-
 static int read_key(struct tpm_token *token, void *arg)
 {
     ESYS_CONTEXT *esys = token->tpm->esys;
@@ -117,7 +106,7 @@ static int read_key(struct tpm_token *token, void *arg)
         key->tr = ESYS_TR_NONE;
     } else if ((rc = read_public(esys, key))) {
         tpm_resource_close(token->tpm, &key->tr);
-    } else if (!is_known(esys, key)) {
+    } else if (!tpm_resource_is(token->tpm, key->tr, &key->name)) {
         tpm_resource_close(token->tpm, &key->tr);
         atomic_store(&token->tpm->lost, true);
         return hx_fail(token->host, HX_E_LOST, "another program has replaced the key at handle 0x%08x", key->handle);

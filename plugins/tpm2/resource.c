@@ -3,6 +3,7 @@
 #include "resource.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Versions of tpm2-tss differ in whether the command that evicts an object closes its ESYS_TR. */
 #ifndef TPM_EVICTION_CLOSES
@@ -14,6 +15,7 @@ struct tpm_resource {
     TPM2_HANDLE handle; /* 0: it was evicted */
     ESYS_TR tr;
     unsigned refs;
+    TPM2B_NAME name; /* empty: not read yet.  To ask ESAPI costs a digest, and the first one a millisecond */
 };
 
 TSS2_RC tpm_resource_open(struct tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret)
@@ -38,6 +40,19 @@ TSS2_RC tpm_resource_open(struct tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret)
     tpm->resources = resource;
     *ret = resource->tr;
     return 0;
+}
+
+bool tpm_resource_is(struct tpm *tpm, ESYS_TR tr, const TPM2B_NAME *name)
+{
+    struct tpm_resource *resource = tpm->resources;
+
+    while (resource && resource->tr != tr)
+        resource = resource->next;
+    if (!resource)
+        return false;
+    if (!resource->name.size)
+        resource->name = *name;
+    return resource->name.size == name->size && !memcmp(resource->name.name, name->name, name->size);
 }
 
 static void drop(struct tpm *tpm, ESYS_TR *tr, bool close)

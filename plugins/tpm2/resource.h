@@ -10,6 +10,9 @@
 TSS2_RC tpm_resource_open(struct tpm *, TPM2_HANDLE, ESYS_TR *ret);
 void tpm_resource_close(struct tpm *, ESYS_TR *);
 
+/* The Name that was read just now: is it the one that ESAPI knows, that of when it was opened first? */
+bool tpm_resource_is(struct tpm *, ESYS_TR, const TPM2B_NAME *);
+
 /* The handle of what is open was evicted: nobody else who holds it can use it.  If there is somebody, the connection
  * counts as lost from the end of this call of the plugin on. */
 void tpm_resource_evicted(struct tpm *, ESYS_TR *);
