@@ -6,8 +6,8 @@
 #include "keyfile.h"
 #include "name.h"
 #include "object.h"
+#include "quiet.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,23 +16,6 @@
 static const char *path_of(const struct tpm_token *token)
 {
     return token->host->option(token->host, "key-files");
-}
-
-/* What is wrong with one file must not hide the others: it is logged. */
-struct quiet {
-    struct hx_host host;
-    char why[512];
-};
-
-HX_PRINTF(3, 4) static int keep_why(const struct hx_host *host, int result, const char *fmt, ...)
-{
-    struct quiet *quiet = (struct quiet *)(uintptr_t)host;
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(quiet->why, sizeof quiet->why, fmt, args);
-    va_end(args);
-    return result;
 }
 
 static int read_file(const struct tpm_directory *directory, const char *file, struct tpm_keyfile *ret)
@@ -77,7 +60,7 @@ static int add(const struct tpm_keyfile *keyfile, const char *file, struct hx_li
 
 static int list_file(struct tpm_token *token, const char *path, const char *file, struct hx_list *list)
 {
-    struct quiet quiet = { .host = *token->host };
+    struct tpm_quiet quiet;
     char label[TPM_NAME_SIZE];
     struct tpm_directory directory;
     struct tpm_keyfile keyfile;
@@ -86,7 +69,7 @@ static int list_file(struct tpm_token *token, const char *path, const char *file
     label_of(file, label);
     if (list->want && list->want->label && strcmp(list->want->label, label))
         return 0;
-    quiet.host.fail = keep_why;
+    tpm_quiet_init(&quiet);
     result = tpm_directory_open(&quiet.host, path, &directory);
     if (!result) {
         result = read_file(&directory, file, &keyfile);
@@ -95,9 +78,9 @@ static int list_file(struct tpm_token *token, const char *path, const char *file
     if (!result)
         return add(&keyfile, file, list);
     if (result == HX_E_NO_MEMORY)
-        return hx_fail(token->host, result, "%s", quiet.why);
+        return hx_fail(token->host, result, "%s", quiet.reason);
     if (result != HX_E_NOT_FOUND)
-        token->host->log(token->host, LOG_WARNING, "%s", quiet.why);
+        token->host->log(token->host, LOG_WARNING, "%s", quiet.reason);
     return 0;
 }
 

@@ -2,8 +2,9 @@
 /* Opening the places together, and reading through them. */
 #include "merged.h"
 
+#include "quiet.h"
+
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -81,35 +82,17 @@ int tpm_merged_read(const struct tpm_merged *merged, const char *file, bool secr
     return tpm_directory_read(directory, file, secret, ret, ret_len);
 }
 
-/* A host that keeps a reason to itself. */
-struct quiet {
-    struct hx_host host; /* first */
-    char reason[TPM_PATH_SIZE + 256];
-};
-
-static int keep(const struct hx_host *, int result, const char *fmt, ...) HX_PRINTF(3, 4);
-
-static int keep(const struct hx_host *host, int result, const char *fmt, ...)
-{
-    struct quiet *quiet = (struct quiet *)(uintptr_t)host; /* never const where it was made */
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(quiet->reason, sizeof quiet->reason, fmt, args);
-    va_end(args);
-    return result;
-}
-
 bool tpm_merged_try(const struct tpm_merged *merged, const char *file, unsigned char **ret, size_t *ret_len)
 {
     const struct tpm_directory *found = find(merged, merged->count, file);
-    struct quiet quiet = { .host = { .abi = HX_ABI, .struct_size = sizeof quiet.host, .fail = keep } };
     struct tpm_directory directory;
+    struct tpm_quiet quiet;
     int result;
 
     if (!found)
         return false;
     directory = *found;
+    tpm_quiet_init(&quiet);
     directory.host = &quiet.host;
     result = tpm_directory_read(&directory, file, false, ret, ret_len);
     if (result && result != HX_E_NOT_FOUND)

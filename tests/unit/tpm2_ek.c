@@ -4,7 +4,8 @@
 
 #define STORAGE "-g sha256 -G rsa2048:null:aes128cfb"
 #define ZEROES "printf '\\000\\001' >unique; head -c 256 /dev/zero >>unique; "
-#define POLICY "echo 837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa | xxd -r -p >policy; "
+#define HEX "perl -e 'print pack \"H*\", shift'"
+#define POLICY HEX " 837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa >policy; "
 #define MAKE_SRK                                                                                                       \
     "tpm2_createprimary -C o " STORAGE " -u unique -c ctx "                                                            \
     "-a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt'; "
@@ -172,7 +173,7 @@ static void a_provisioned_tpm_has_the_ek_of_its_certificate(void **state)
     kept = find(f, "ek");
     assert_int_equal(kept.len, 316);
     tpm_fixture_run(&f->tpm, "tpm2_nvread 0x01c00002 -C o >der && openssl x509 -in der -inform der -noout -modulus | "
-                             "sed 's/.*=//' | xxd -r -p >public");
+                             "sed 's/.*=//' | xargs " HEX " >public");
     made = from_file(f, "public");
     assert_int_equal(made.len, 256);
     assert_memory_equal(made.data, kept.data + kept.len - made.len, made.len);
