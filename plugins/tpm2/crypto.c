@@ -88,17 +88,20 @@ bool tpm_public_name(const TPM2B_PUBLIC *public, TPM2B_NAME *ret)
     const char *hash = hash_name(public->publicArea.nameAlg);
     OSSL_LIB_CTX *lib = hash ? context() : NULL;
     unsigned char area[sizeof(TPMT_PUBLIC)];
-    TPM2B_NAME name = { .name = { (BYTE)(public->publicArea.nameAlg >> 8), (BYTE) public->publicArea.nameAlg } };
+    TPM2_ALG_ID alg = public->publicArea.nameAlg;
+    TPM2B_NAME made = { 0 };
     size_t len = 0, digest = 0;
     bool ok;
 
     if (!lib || Tss2_MU_TPMT_PUBLIC_Marshal(&public->publicArea, area, sizeof area, &len))
         return false;
     ERR_set_mark();
-    ok = EVP_Q_digest(lib, hash, NULL, area, len, name.name + 2, &digest);
+    ok = EVP_Q_digest(lib, hash, NULL, area, len, made.name + 2, &digest);
     ERR_pop_to_mark();
-    name.size = (UINT16)(2 + digest);
+    made.name[0] = (BYTE)(alg >> 8);
+    made.name[1] = (BYTE)alg;
+    made.size = (UINT16)(2 + digest);
     if (ok)
-        *ret = name;
+        *ret = made;
     return ok;
 }

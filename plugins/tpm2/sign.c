@@ -91,11 +91,12 @@ static int sign_ecdsa(struct tpm_object *object, const void *in, size_t len, str
 static int sign_rsa(struct tpm_object *object, TPM2_ALG_ID scheme, TPM2_ALG_ID hash, const void *in, size_t len,
                     struct hx_out *out, TSS2_RC *ret_rc)
 {
-    struct signing signing = { .scheme = { .scheme = scheme } };
+    struct signing signing = { 0 };
     int result = tpm_check_key(object, TPM2_ALG_RSA, TPMA_OBJECT_SIGN_ENCRYPT, scheme);
 
     if (result || (result = keep_digest(object, in, len, tpm_hash_size(hash), &signing.digest)))
         return result;
+    signing.scheme.scheme = scheme;
     signing.scheme.details.any.hashAlg = hash;
     result = sign_digest(object, &signing, out);
     *ret_rc = signing.rc;
