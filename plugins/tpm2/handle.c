@@ -35,7 +35,7 @@ int tpm_handle_add(struct tpm_token *token, const struct tpm_key *key, struct hx
     return hx_add(list, &info);
 }
 
-/* What is cheap to know comes first: each key that is not read spares two commands. */
+/* What is cheap to know comes first: each key that is not read spares a command. */
 static bool may_fit(struct tpm_token *token, TPM2_HANDLE handle, const struct hx_object *want)
 {
     unsigned char id[4];

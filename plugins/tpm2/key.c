@@ -81,12 +81,15 @@ static void drop_stale(struct tpm_token *token)
     }
 }
 
-static TSS2_RC read_public(ESYS_CONTEXT *esys, struct tpm_key *key)
+static TSS2_RC read_public(struct tpm *tpm, struct tpm_key *key)
 {
     TPM2B_PUBLIC *public = NULL;
     TPM2B_NAME *name = NULL;
-    TSS2_RC rc = Esys_ReadPublic(esys, key->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public, &name, NULL);
+    TSS2_RC rc;
 
+    if (tpm_resource_told(tpm, key->tr, &key->public, &key->name))
+        return 0;
+    rc = Esys_ReadPublic(tpm->esys, key->tr, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public, &name, NULL);
     if (rc)
         return rc;
     key->public = *public;
@@ -98,13 +101,12 @@ static TSS2_RC read_public(ESYS_CONTEXT *esys, struct tpm_key *key)
 
 static int read_key(struct tpm_token *token, void *arg)
 {
-    ESYS_CONTEXT *esys = token->tpm->esys;
     struct tpm_key *key = arg;
     TSS2_RC rc = tpm_resource_open(token->tpm, key->handle, &key->tr);
 
     if (rc) {
         key->tr = ESYS_TR_NONE;
-    } else if ((rc = read_public(esys, key))) {
+    } else if ((rc = read_public(token->tpm, key))) {
         tpm_resource_close(token->tpm, &key->tr);
     } else if (!tpm_resource_is(token->tpm, key->tr, &key->name)) {
         tpm_resource_close(token->tpm, &key->tr);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <tss2/tss2_mu.h>
 
 /* Versions of tpm2-tss differ in whether the command that evicts an object closes its ESYS_TR. */
 #ifndef TPM_EVICTION_CLOSES
@@ -42,12 +43,56 @@ TSS2_RC tpm_resource_open(struct tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret)
     return 0;
 }
 
-bool tpm_resource_is(struct tpm *tpm, ESYS_TR tr, const TPM2B_NAME *name)
+/* What ESAPI would save of an object, to know it again later: handle, Name, 1 for a key, public area.  It is ESAPI's
+ * own business what that is, so it counts only if it is just that. */
+static bool parse_saved(const uint8_t *saved, size_t len, TPM2_HANDLE handle, TPM2B_PUBLIC *ret_public,
+                        TPM2B_NAME *ret_name)
+{
+    TPM2B_PUBLIC public = { 0 };
+    TPM2B_NAME name = { 0 };
+    TPM2_HANDLE whose = 0;
+    size_t at = 0, area;
+    UINT32 kind = 0;
+
+    if (Tss2_MU_UINT32_Unmarshal(saved, len, &at, &whose) || whose != handle ||
+        Tss2_MU_TPM2B_NAME_Unmarshal(saved, len, &at, &name) || Tss2_MU_UINT32_Unmarshal(saved, len, &at, &kind) ||
+        kind != 1 || len - at < 2)
+        return false;
+    area = (size_t)saved[at] << 8 | saved[at + 1];
+    if (len - at - 2 != area || Tss2_MU_TPM2B_PUBLIC_Unmarshal(saved, len, &at, &public) || at != len || !name.size)
+        return false;
+    *ret_public = public;
+    *ret_name = name;
+    return true;
+}
+
+static struct tpm_resource *resource_of(struct tpm *tpm, ESYS_TR tr)
 {
     struct tpm_resource *resource = tpm->resources;
 
     while (resource && resource->tr != tr)
         resource = resource->next;
+    return resource;
+}
+
+bool tpm_resource_told(struct tpm *tpm, ESYS_TR tr, TPM2B_PUBLIC *ret_public, TPM2B_NAME *ret_name)
+{
+    const struct tpm_resource *resource = resource_of(tpm, tr);
+    uint8_t *saved = NULL;
+    size_t len = 0;
+    bool told;
+
+    if (!resource || resource->refs > 1 || Esys_TR_Serialize(tpm->esys, tr, &saved, &len))
+        return false;
+    told = parse_saved(saved, len, resource->handle, ret_public, ret_name);
+    Esys_Free(saved);
+    return told;
+}
+
+bool tpm_resource_is(struct tpm *tpm, ESYS_TR tr, const TPM2B_NAME *name)
+{
+    struct tpm_resource *resource = resource_of(tpm, tr);
+
     if (!resource)
         return false;
     if (!resource->name.size)

@@ -10,6 +10,10 @@
 TSS2_RC tpm_resource_open(struct tpm *, TPM2_HANDLE, ESYS_TR *ret);
 void tpm_resource_close(struct tpm *, ESYS_TR *);
 
+/* What the TPM told of it when it was opened, if nobody had it open before and ESAPI lets it be known; else false, and
+ * the TPM has to be asked.  That spares the second of two TPM2_ReadPublic. */
+bool tpm_resource_told(struct tpm *, ESYS_TR, TPM2B_PUBLIC *ret_public, TPM2B_NAME *ret_name);
+
 /* The Name that was read just now: is it the one that ESAPI knows, that of when it was opened first? */
 bool tpm_resource_is(struct tpm *, ESYS_TR, const TPM2B_NAME *);
 
