@@ -104,6 +104,8 @@ int tpm_fail(struct tpm_token *token, TSS2_RC full, const char *what)
 {
     TPM2_RC rc = tpm_rc(full);
 
+    if (full == TSS2_ESYS_RC_BAD_SEQUENCE) /* ESAPI takes no further command then, for ever */
+        return fail_lost(token, what, "the TPM did not answer the command before");
     if (!rc && (full & TSS2_RC_LAYER_MASK) == TSS2_ESAPI_RC_LAYER)
         return hx_fail(token->host, HX_E_DEVICE, "%s: %s", what, Tss2_RC_Decode(full));
     if (!rc)

@@ -127,6 +127,44 @@ static void a_reset_tpm_gets_the_key_from_its_file_again(void **state)
     unload(&persistent);
 }
 
+/* A TPM that goes between a signature and the command that gives its slot back. */
+static struct bench *going;
+
+TSS2_RC __real_Esys_FlushContext(ESYS_CONTEXT *, ESYS_TR);
+TSS2_RC __wrap_Esys_FlushContext(ESYS_CONTEXT *, ESYS_TR);
+
+TSS2_RC __wrap_Esys_FlushContext(ESYS_CONTEXT *esys, ESYS_TR object)
+{
+    if (going)
+        tpm_fixture_kill(&going->tpm);
+    going = NULL;
+    return __real_Esys_FlushContext(esys, object);
+}
+
+/* The connection takes no command any more: so it has to be opened anew. */
+static void a_connection_that_broke_unnoticed_counts_as_lost(void **state)
+{
+    struct bench *b = bench_of(state);
+    struct key key = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss");
+    const struct hx_alg alg = { .scheme = HX_ECDSA };
+    unsigned char digest[32] = { 1 };
+    struct plugin_bytes sig;
+
+    sign_and_verify(&key);
+    going = b;
+    sign_and_verify(&key);
+    assert_null(going);
+    tpm_fixture_restart(&b->tpm, true);
+    assert_int_equal(operate(&key, b->plugin->sign, &alg, digest, sizeof digest, &sig), HX_E_LOST);
+    plugin_bytes_free(&sig);
+    unload(&key);
+    bench_close(b);
+    bench_open(b);
+    key = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss");
+    sign_and_verify(&key);
+    unload(&key);
+}
+
 static void a_parent_with_an_auth_value_is_tried_once(void **state)
 {
     struct bench *b = bench_of(state);
@@ -160,6 +198,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_file_of_another_tpm_says_so, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_key_file_is_removed, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_reset_tpm_gets_the_key_from_its_file_again, open_token, close_token),
+        cmocka_unit_test_setup_teardown(a_connection_that_broke_unnoticed_counts_as_lost, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_parent_with_an_auth_value_is_tried_once, open_token, close_token),
     };
 
