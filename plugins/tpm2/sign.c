@@ -54,33 +54,39 @@ static int sign_digest(struct tpm_object *object, struct signing *signing, struc
     return result;
 }
 
-static int keep_digest(struct tpm_object *object, const void *in, size_t len, size_t width, TPM2B_DIGEST *ret)
+/* Of size bytes the TPM takes the first width. */
+static int keep_digest(struct tpm_object *object, const void *in, size_t len, size_t width, size_t size,
+                       TPM2B_DIGEST *ret)
 {
-    if (len > width || width > sizeof ret->buffer)
+    if (len > width || width > size || size > sizeof ret->buffer)
         return hx_fail(object->token->host, HX_E_INVALID, "a digest of %zu bytes, where the key takes %zu", len, width);
-    *ret = (TPM2B_DIGEST){ .size = (UINT16)width };
+    *ret = (TPM2B_DIGEST){ .size = (UINT16)size };
     memcpy(ret->buffer + width - len, in, len);
     return 0;
 }
 
-/* A TPM takes a digest only of a length that one of its hashes has, and no more of the hash than that: a shorter one is
- * the same number with zeroes before it. */
+/* A TPM takes a digest only of a length that one of its hashes has, and of that as much as the curve is wide (FIPS
+ * 186-4 §6.4), as the core did: what is shorter is the same number with zeroes before it, and behind it, for a key that
+ * is made for a longer hash. */
 static int sign_ecdsa(struct tpm_object *object, const void *in, size_t len, struct hx_out *out)
 {
     static const size_t sizes[] = { 32, 48, 64 };
     const TPMT_ECC_SCHEME *fixed;
     struct signing signing = { .scheme = { .scheme = TPM2_ALG_ECDSA } };
-    size_t width = 0;
+    size_t width = 0, curve;
     int result;
 
     if ((result = tpm_check_key(object, TPM2_ALG_ECC, TPMA_OBJECT_SIGN_ENCRYPT, TPM2_ALG_ECDSA)))
         return result;
     fixed = &object->key->public.publicArea.parameters.eccDetail.scheme;
+    curve = tpm_curve_width(object->key->public.publicArea.parameters.eccDetail.curveID);
+    if (len > curve)
+        len = curve;
     for (size_t i = 0; i < 3 && width < len; i++)
         width = sizes[i];
     if (fixed->scheme == TPM2_ALG_ECDSA)
         width = tpm_hash_size(fixed->details.ecdsa.hashAlg);
-    if ((result = keep_digest(object, in, len, width, &signing.digest)))
+    if ((result = keep_digest(object, in, len, width < curve ? width : curve, width, &signing.digest)))
         return result;
     signing.scheme.details.ecdsa.hashAlg =
         fixed->scheme == TPM2_ALG_ECDSA ? fixed->details.ecdsa.hashAlg : tpm_hash_of_size(width);
@@ -92,9 +98,10 @@ static int sign_rsa(struct tpm_object *object, TPM2_ALG_ID scheme, TPM2_ALG_ID h
                     struct hx_out *out, TSS2_RC *ret_rc)
 {
     struct signing signing = { 0 };
+    size_t size = tpm_hash_size(hash);
     int result = tpm_check_key(object, TPM2_ALG_RSA, TPMA_OBJECT_SIGN_ENCRYPT, scheme);
 
-    if (result || (result = keep_digest(object, in, len, tpm_hash_size(hash), &signing.digest)))
+    if (result || (result = keep_digest(object, in, len, size, size, &signing.digest)))
         return result;
     signing.scheme.scheme = scheme;
     signing.scheme.details.any.hashAlg = hash;

@@ -4,6 +4,8 @@
 
 #include <openssl/hmac.h>
 
+#define LONG_HASH KEY(99)
+
 /* The core has cut what is longer than the curve's order; digests of 20 bytes are SHA-1's. */
 static void curves_sign_digests_of_any_length(void **state)
 {
@@ -44,6 +46,33 @@ static void a_small_curve_signs_the_left_part_of_a_long_digest(void **state)
 
         must(b, operate(&key, b->plugin->sign, &alg, digest, 32, &sig));
         assert_true(verifies_ecdsa(&key, digest, len, &sig));
+        plugin_bytes_free(&sig);
+    }
+    unload(&key);
+}
+
+/* The TPM takes the left part of the hash that the key is made for, so that is where the digest has to be. */
+static void a_key_for_a_hash_longer_than_its_curve_signs(void **state)
+{
+    struct bench *b = bench_of(state);
+    static const size_t lens[] = { 32, 31, 20 };
+    const struct hx_alg alg = { .scheme = HX_ECDSA };
+    struct key key;
+
+    tpm_fixture_run(&b->tpm,
+                    "tpm2_createprimary -Q -C o -G ecc -c primary && tpm2_create -Q -C primary -G ecc256:ecdsa-sha512 "
+                    "-u public -r private && tpm2_flushcontext -t && tpm2_load -Q -C primary -u public -r private "
+                    "-c key && tpm2_evictcontrol -Q -c key 0x%08x && tpm2_flushcontext -t",
+                    LONG_HASH);
+    key = load_key(b, HX_PRIVATE_KEY, LONG_HASH);
+    assert_int_equal(key.info.hash, HX_SHA512);
+    for (size_t i = 0; i < 3; i++) {
+        unsigned char digest[32];
+        struct plugin_bytes sig;
+
+        RAND_bytes(digest, sizeof digest);
+        must(b, operate(&key, b->plugin->sign, &alg, digest, lens[i], &sig));
+        assert_true(verifies_ecdsa(&key, digest, lens[i], &sig));
         plugin_bytes_free(&sig);
     }
     unload(&key);
@@ -167,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(curves_sign_digests_of_any_length),
         cmocka_unit_test(a_small_curve_signs_the_left_part_of_a_long_digest),
+        cmocka_unit_test(a_key_for_a_hash_longer_than_its_curve_signs),
         cmocka_unit_test(a_mac_of_any_length_is_right),
         cmocka_unit_test(a_mac_key_has_its_own_hash),
         cmocka_unit_test(both_sides_agree_on_a_secret),
