@@ -171,6 +171,34 @@ static void where_no_room_can_be_made_it_is_busy(void **state)
     unload(&key);
 }
 
+/* A HMAC of two parts wants two slots, of which others hold one for good; then a signature still finds its one. */
+static void what_wants_less_than_the_last_one_finds_its_slot(void **state)
+{
+    struct bench *b = bench_of(state);
+    struct key key = load_key(b, HX_PRIVATE_KEY, P256), mac = load_key(b, HX_SECRET_KEY, MAC);
+    const struct hx_alg alg = { .scheme = HX_HMAC, .hash = HX_SHA256 };
+    static const TPM2B_AUTH no_auth;
+    ESYS_CONTEXT *esys = connect_tpm(b);
+    ESYS_TR sequence[2], object = make_primary(esys);
+    unsigned char in[2000] = { 0 };
+    struct plugin_bytes tag;
+
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(Esys_HashSequenceStart(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &no_auth,
+                                                TPM2_ALG_SHA256, &sequence[i]),
+                         0);
+    assert_int_equal(operate(&mac, b->plugin->sign, &alg, in, sizeof in, &tag), HX_E_BUSY);
+    sign_and_verify(&key);
+    assert_int_equal(operate(&mac, b->plugin->sign, &alg, in, sizeof in, &tag), HX_E_BUSY);
+    sign_and_verify(&key);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(Esys_FlushContext(esys, sequence[i]), 0);
+    assert_int_equal(Esys_FlushContext(esys, object), 0);
+    disconnect_tpm(esys);
+    unload(&key);
+    unload(&mac);
+}
+
 /* So is one whose name has a resource manager's in it, for us; a slot each is taken then, and stays so. */
 static int open_managed(void **state)
 {
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_slots_hinder_nobody, open_token, close_token),
         cmocka_unit_test_setup_teardown(a_slot_that_is_free_again_is_noticed, open_token, close_token),
         cmocka_unit_test_setup_teardown(where_no_room_can_be_made_it_is_busy, open_token, close_token),
+        cmocka_unit_test_setup_teardown(what_wants_less_than_the_last_one_finds_its_slot, open_token, close_token),
         cmocka_unit_test_setup_teardown(behind_a_resource_manager_two_keys_stay_loaded, open_managed, close_managed),
         cmocka_unit_test_setup_teardown(a_loaded_key_that_somebody_flushed_is_loaded_anew, open_managed, close_managed),
     };
