@@ -65,7 +65,9 @@ static bool is_bad_padding(TPM2_RC rc)
     return rc == TPM2_RC_VALUE || rc == TPM2_RC_SIZE || rc == TPM2_RC_FAILURE;
 }
 
-/* A TPM's label is a text and ends with a NUL, which is part of it: no label is all that it shares with others. */
+/* A TPM's label is a text and ends with a NUL, which is part of it: no label is all that it shares with others.  What
+ * is wrongly padded may be all a TPM's own failure to it, and has it told on stderr: the core undoes the padding of the
+ * raw operation, where a key has that. */
 static int decrypt_oaep(struct tpm_object *object, const struct hx_alg *alg, const void *in, size_t len,
                         struct hx_out *out)
 {
@@ -75,6 +77,8 @@ static int decrypt_oaep(struct tpm_object *object, const struct hx_alg *alg, con
 
     if (result)
         return result;
+    if (object->key->public.publicArea.parameters.rsaDetail.scheme.scheme == TPM2_ALG_NULL)
+        return hx_fail(object->token->host, HX_E_UNSUPPORTED, "OAEP is not left to the TPM where it does raw RSA");
     if (decryption.scheme.details.oaep.hashAlg == TPM2_ALG_NULL || alg->param.len ||
         (alg->mgf_hash && alg->mgf_hash != alg->hash))
         return hx_fail(object->token->host, HX_E_UNSUPPORTED, "a TPM's OAEP takes no label, and one hash");

@@ -156,6 +156,67 @@ static void a_reset_tpm_signs_on(void **state)
     assert_int_equal(tpm_fixture_left(&b->tpm), 0);
 }
 
+static size_t encrypt(hx_key *key, unsigned char ret[512])
+{
+    struct hx_bytes spki = { 0 };
+    const unsigned char *der;
+    EVP_PKEY *public;
+    EVP_PKEY_CTX *encrypter;
+    size_t len = 512;
+
+    hx_key_public(key, &spki);
+    der = spki.data;
+    public = d2i_PUBKEY(NULL, &der, (long)spki.len);
+    encrypter = EVP_PKEY_CTX_new(public, NULL);
+    assert_int_equal(EVP_PKEY_encrypt_init(encrypter), 1);
+    EVP_PKEY_CTX_set_rsa_padding(encrypter, RSA_PKCS1_OAEP_PADDING);
+    assert_int_equal(EVP_PKEY_encrypt(encrypter, ret, &len, (const unsigned char *)"secret", 6), 1);
+    EVP_PKEY_CTX_free(encrypter);
+    EVP_PKEY_free(public);
+    hx_bytes_free(&spki);
+    return len;
+}
+
+static void must_be_silent(int (*step)(hx_key *), hx_key *key)
+{
+    FILE *log = tmpfile();
+    int was = dup(STDERR_FILENO);
+
+    dup2(fileno(log), STDERR_FILENO);
+    assert_int_equal(step(key), HX_E_INVALID);
+    dup2(was, STDERR_FILENO);
+    close(was);
+    assert_int_equal(lseek(fileno(log), 0, SEEK_END), 0);
+    fclose(log);
+}
+
+static int decrypt_another_hash(hx_key *key)
+{
+    const struct hx_alg alg = { .scheme = HX_RSA_OAEP, .hash = HX_SHA256 };
+    unsigned char cipher[512];
+    struct hx_bytes plain = { 0 };
+
+    return hx_decrypt(key, &alg, cipher, encrypt(key, cipher), &plain);
+}
+
+/* Anybody may send what is wrongly padded: that is neither the TPM's failure nor worth a word on stderr. */
+static void what_is_wrongly_padded_is_refused_without_noise(void **state)
+{
+    struct bench *b = bench_of(state);
+    hx_key *rsa = open_key(RSA_KEY);
+    const struct hx_alg alg = { .scheme = HX_RSA_OAEP, .hash = HX_SHA1 };
+    unsigned char cipher[512];
+    struct hx_bytes plain = { 0 };
+
+    (void)b;
+    assert_int_equal(hx_decrypt(rsa, &alg, cipher, encrypt(rsa, cipher), &plain), 0);
+    assert_int_equal(plain.len, 6);
+    assert_memory_equal(plain.data, "secret", 6);
+    hx_bytes_free(&plain);
+    must_be_silent(decrypt_another_hash, rsa);
+    hx_key_close(rsa);
+}
+
 static void *sign_many(void *key)
 {
     intptr_t good = 0;
@@ -253,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_sections_share_a_tpm),
         cmocka_unit_test(a_reset_tpm_signs_on),
+        cmocka_unit_test(what_is_wrongly_padded_is_refused_without_noise),
         cmocka_unit_test(eight_threads_sign_with_one_key),
         cmocka_unit_test(eight_threads_sign_with_keys_of_every_kind),
         cmocka_unit_test(forked_children_sign_and_free_what_they_inherited),
