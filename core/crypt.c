@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private operations: check what is asked, let the token do it, verify the first signature of each kind; where the
- * token cannot pad, or pads otherwise than asked, pad for it. */
+/* Private operations: check what is asked, let the token do it, verify the first signature of each kind, and one now
+ * and then; where the token cannot pad, or pads otherwise than asked, pad for it. */
 #include "encode.h"
 #include "error.h"
 #include "key.h"
@@ -194,16 +194,19 @@ static int verify_first(const struct operation *asked, enum padder padder, unsig
 {
     struct hx_key *key = asked->key;
     const struct hx_alg *alg = asked->alg;
+    bool known = kinds_known(&key->kinds, alg, padder, opening);
     int result;
 
-    if (!key->spki.len || alg->scheme == HX_RSA_RAW || alg->scheme == HX_HMAC ||
-        kinds_known(&key->kinds, alg, padder, opening))
+    if (!key->spki.len || alg->scheme == HX_RSA_RAW || alg->scheme == HX_HMAC || (known && !kinds_stale(&key->kinds)))
         return HX_OK;
     result =
         encode_verify_salt(key->spki.data, key->spki.len, alg, asked->in, asked->in_len, sig->data, sig->len, ret_salt);
+    if (result && known)
+        hx_error_in(result, "another key may have taken the place of ours");
     if (result)
         return hx_error_in(result, "token '%s': '%s'", token_name(asked->token), key->address);
     kinds_note(&key->kinds, alg, padder, opening);
+    kinds_looked(&key->kinds);
     return HX_OK;
 }
 

@@ -3,7 +3,10 @@
  * it, so that what a slow thread saw of the last token never counts for this one. */
 #include "kinds.h"
 
-enum { OPENINGS = 1 << 19 };
+#include <time.h>
+
+/* To look is dear where a token is fast; where it is slow, that it happens with each signature does not matter. */
+enum { OPENINGS = 1 << 19, LOOK_AGAIN_MS = 50 };
 
 /* Never 0; scheme and hashes are known ones. */
 static uint64_t kind_of(const struct hx_alg *alg, enum padder padder, unsigned opening)
@@ -47,4 +50,22 @@ void kinds_forget(struct kinds *kinds)
     atomic_fetch_add(&kinds->opening, 1);
     for (size_t i = 0; i < sizeof kinds->seen / sizeof *kinds->seen; i++)
         atomic_store(&kinds->seen[i], 0);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool kinds_stale(const struct kinds *kinds)
+{
+    return now_ms() - atomic_load_explicit(&kinds->looked_at, memory_order_relaxed) >= LOOK_AGAIN_MS;
+}
+
+void kinds_looked(struct kinds *kinds)
+{
+    atomic_store_explicit(&kinds->looked_at, now_ms(), memory_order_relaxed);
 }

@@ -11,6 +11,7 @@
 struct kinds {
     _Atomic uint64_t seen[16]; /* what finds no room is looked at each time */
     atomic_uint opening; /* how often all was forgotten */
+    _Atomic int64_t looked_at; /* CLOCK_MONOTONIC, ms: when one was last seen to be right */
 };
 
 enum padder { BY_TOKEN, BY_CORE };
@@ -21,6 +22,10 @@ unsigned kinds_opening(struct kinds *);
 /* A kind: scheme, hash, mask's hash, PSS: length of the salt, OAEP: is there a label? */
 bool kinds_known(struct kinds *, const struct hx_alg *, enum padder, unsigned opening);
 void kinds_note(struct kinds *, const struct hx_alg *, enum padder, unsigned opening);
+
+/* Is it a while since one was seen to be right?  Another program may have put another key in the place of ours. */
+bool kinds_stale(const struct kinds *);
+void kinds_looked(struct kinds *);
 
 /* The token was opened anew, and may be another one by now. */
 void kinds_forget(struct kinds *);

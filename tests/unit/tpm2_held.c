@@ -15,6 +15,7 @@
 #include <hsmux/hsmux.h>
 
 #define ADDRESS "hsm:tpm/key?id=81008001"
+#define LATER_US 60000 /* longer than the core believes that a key is the same */
 #define RECENT_US 1100000 /* longer than the plugin thinks of what it has read */
 
 static struct tpm_fixture tpm;
@@ -127,6 +128,27 @@ static void another_key_in_its_place_is_found_and_not_taken_for_it(void **state)
     hx_key_close(first);
 }
 
+/* The TPM signs with it as well as with ours, and nothing in its answer says so. */
+static void another_key_of_its_kind_in_its_place_signs_nothing(void **state)
+{
+    hx_key *key = open_key();
+
+    (void)state;
+    assert_signs(key);
+    tpm_fixture_run(&tpm, "tpm2_evictcontrol -Q -c 0x81008001 && tpm2_createprimary -Q -C o -G ecc -c primary && "
+                          "tpm2_create -Q -C primary -G ecc256 -u public -r private && tpm2_flushcontext -t && "
+                          "tpm2_load -Q -C primary -u public -r private -c key && "
+                          "tpm2_evictcontrol -Q -c key 0x81008001 && tpm2_flushcontext -t");
+    usleep(LATER_US);
+    for (int i = 0; i < 3; i++) {
+        assert_int_not_equal(sign(key), 0);
+        assert_non_null(strstr(hx_last_error(), "another key may have taken the place of ours"));
+    }
+    tpm_fixture_make(&tpm, &p256, 1);
+    assert_signs(key);
+    hx_key_close(key);
+}
+
 static void a_key_that_was_taken_away_is_missed(void **state)
 {
     hx_key *key = open_key();
@@ -165,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_signs_when_another_holder_has_let_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_key_in_its_place_is_found_and_not_taken_for_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_key_of_its_kind_in_its_place_signs_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_that_was_taken_away_is_missed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_is_removed_under_who_holds_it, set_up, tear_down),
     };
