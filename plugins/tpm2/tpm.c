@@ -36,7 +36,7 @@ static int make(const struct hx_host *host, char *name, struct tpm **ret)
     tpm->tcti = name;
     tpm->managed = tpm_tcti_is_managed(name);
     tpm->salted = ESYS_TR_NONE;
-    tpm->turn_fd = tpm->next_fd = -1;
+    tpm->turn_fd = -1;
     pthread_mutex_init(&tpm->lock, NULL);
     result = tpm_tcti_open(host, name, &tpm->transport);
     if (!result && Esys_Initialize(&tpm->esys, tpm->transport, NULL))
@@ -107,3 +107,5 @@ void tpm_forked(void)
     list = NULL;
     tpm_tcti_forked();
 }
+    for (struct tpm *tpm = list; tpm; tpm = tpm->next)
+        tpm_turn_forked(tpm);

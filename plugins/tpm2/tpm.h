@@ -32,11 +32,12 @@ struct tpm {
     struct tpm_key *resident[TPM_RESIDENTS]; /* keys of key files that stay loaded, the last one used first */
     bool in_step, full; /* a step that may be run again is under way; it found no slot free */
     unsigned lacks; /* a bit for each enum hx_hash that it was found not to have */
-    int turn_fd, next_fd; /* turn.c's; -1: not open */
+    int turn_fd; /* turn.c's; -1: not held */
     unsigned turns;
     unsigned room_wanted; /* so many slots had to be freed for the last step */
 };
 
+    bool had_turn, turn_stuck;
 /* The TPM that the options lead to; *ret is for tpm_release(). */
 int tpm_get(const struct hx_host *, struct tpm **ret);
 void tpm_release(struct tpm *);

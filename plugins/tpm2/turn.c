@@ -13,6 +13,7 @@
 
 #define PLACE "/run/lock"
 #define WAIT_MS 5000
+#define STUCK_MS 50
 
 /* Of FNV-1a: the name has slashes in it, and may be long. */
 static void path_of(const struct tpm *tpm, const char *what, char *ret, size_t size)
@@ -25,13 +26,14 @@ static void path_of(const struct tpm *tpm, const char *what, char *ret, size_t s
     snprintf(ret, size, "%s/hsmux-tpm-%016llx.%s", PLACE, (unsigned long long)hash, what);
 }
 
-/* Another user's file will do, since a lock wants no more than to read it. */
+/* Another user's file will do, since a lock wants no more than to read it: so each must be readable, whatever the umask
+ * of who made it. */
 static int open_file(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-    if (fd < 0 && errno == ENOENT)
-        fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
+    if (fd < 0 && errno == ENOENT && (fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444)) >= 0)
+        fchmod(fd, 0444);
     if (fd < 0 && errno == EEXIST)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     return fd;
@@ -51,57 +53,93 @@ static bool is_there(int fd)
     return !fstat(fd, &st) && st.st_nlink > 0;
 }
 
-static void lock(const struct tpm *tpm, const char *what, int *fd)
+/* *ret_fd: -1 if there is no lock to be had.  false: somebody did not give it back in time. */
+static bool lock(const struct tpm *tpm, const char *what, long wait_ms, int *ret_fd)
 {
     char path[64];
+    int fd = -1;
 
     path_of(tpm, what, path, sizeof path);
-    for (long waited = 0; waited < WAIT_MS; waited++) {
-        if (*fd < 0 && (*fd = open_file(path)) < 0)
-            return;
-        if (flock(*fd, LOCK_EX | LOCK_NB)) {
+    for (long waited = 0;; waited++) {
+        if (fd < 0 && (fd = open_file(path)) < 0)
+            break;
+        if (!flock(fd, LOCK_EX | LOCK_NB)) {
+            if (is_there(fd))
+                break;
+            close(fd);
+            fd = -1;
+        } else if (waited >= wait_ms) {
+            close(fd);
+            *ret_fd = -1;
+            return false;
+        } else {
             nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-            continue;
         }
-        if (is_there(*fd))
-            return;
-        close(*fd);
-        *fd = -1;
     }
+    *ret_fd = fd;
+    return true;
 }
 
-static void end(const struct tpm *tpm, const char *what, int *fd)
+static void close_file(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* A child that was forked meanwhile may have it open, too. */
+static void unlock(int *fd)
+{
+    if (*fd >= 0)
+        flock(*fd, LOCK_UN);
+    close_file(fd);
+}
+
+static void remove_file(const struct tpm *tpm, const char *what)
 {
     char path[64];
+    int fd;
 
-    if (*fd < 0)
-        return;
     path_of(tpm, what, path, sizeof path);
-    if (!flock(*fd, LOCK_EX | LOCK_NB) && is_there(*fd))
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && is_there(fd))
         unlink(path);
-    close(*fd);
-    *fd = -1;
+    close_file(&fd);
 }
 
 void tpm_turn_end(struct tpm *tpm)
 {
-    end(tpm, "next", &tpm->next_fd);
-    end(tpm, "turn", &tpm->turn_fd);
+    if (!tpm->had_turn)
+        return;
+    unlock(&tpm->turn_fd);
+    remove_file(tpm, "next");
+    remove_file(tpm, "turn");
 }
 
-/* One waits for the turn, and all others for his place: so who had it a moment ago comes after them. */
+void tpm_turn_forked(struct tpm *inherited)
+{
+    close_file(&inherited->turn_fd);
+}
+
+/* One waits for the turn, and all others for his place: so who had it a moment ago comes after them.  Who keeps it for
+ * ever costs some seconds once, and then little, until he gives it back.  It is open only while it is held: a forked
+ * child, which inherits what is open, would keep it when we are killed. */
 void tpm_turn_take(struct tpm *tpm)
 {
+    long wait_ms = tpm->turn_stuck ? STUCK_MS : WAIT_MS;
+    int next_fd;
+
     if (!is_shared(tpm) || tpm->turns++)
         return;
-    lock(tpm, "next", &tpm->next_fd);
-    lock(tpm, "turn", &tpm->turn_fd);
-    if (tpm->next_fd >= 0)
-        flock(tpm->next_fd, LOCK_UN);
+    tpm->had_turn = true;
+    tpm->turn_stuck = !lock(tpm, "next", wait_ms, &next_fd);
+    if (!lock(tpm, "turn", tpm->turn_stuck ? 0 : wait_ms, &tpm->turn_fd))
+        tpm->turn_stuck = true;
+    unlock(&next_fd);
 }
 
 void tpm_turn_give(struct tpm *tpm)
 {
-    if (is_shared(tpm) && !--tpm->turns && tpm->turn_fd >= 0)
-        flock(tpm->turn_fd, LOCK_UN);
+    if (is_shared(tpm) && !--tpm->turns)
+        unlock(&tpm->turn_fd);
 }

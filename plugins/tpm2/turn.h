@@ -13,4 +13,7 @@ void tpm_turn_give(struct tpm *);
 /* With the connection; the last one takes the lock's files away. */
 void tpm_turn_end(struct tpm *);
 
+/* In a child: a turn that was under way is the parent's. */
+void tpm_turn_forked(struct tpm *inherited);
+
 #endif
