@@ -62,9 +62,9 @@ static void unload(void *p)
     struct tpm_object *object = p;
     struct tpm *tpm = object->token->tpm;
 
-    pthread_mutex_lock(&tpm->lock);
+    tpm_lock(tpm);
     tpm_unload(object);
-    pthread_mutex_unlock(&tpm->lock);
+    tpm_unlock(tpm);
 }
 
 static int read_part(void *p, uint32_t part, struct hx_out *out)

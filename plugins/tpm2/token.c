@@ -21,11 +21,11 @@ static int yes_or_no(const struct hx_host *host, const char *name, bool *ret)
 void tpm_token_close(struct tpm_token *token)
 {
     if (token->tpm) {
-        pthread_mutex_lock(&token->tpm->lock);
+        tpm_lock(token->tpm);
         tpm_keys_forget(token);
         tpm_label_forget(token);
         tpm_nvcerts_forget(token);
-        pthread_mutex_unlock(&token->tpm->lock);
+        tpm_unlock(token->tpm);
         tpm_release(token->tpm);
     }
     free(token->ek);
@@ -81,10 +81,10 @@ int tpm_token_scan(const struct hx_host *host, struct hx_tokens *tokens)
 
 int tpm_enter(struct tpm_token *token)
 {
-    pthread_mutex_lock(&token->tpm->lock);
+    tpm_lock(token->tpm);
     if (!atomic_load(&token->tpm->lost))
         return 0;
-    pthread_mutex_unlock(&token->tpm->lock);
+    tpm_unlock(token->tpm);
     return hx_fail(token->host, HX_E_LOST, "the connection to the TPM was lost");
 }
 
@@ -93,7 +93,7 @@ void tpm_leave(struct tpm_token *token)
     if (token->tpm->outdated)
         atomic_store(&token->tpm->lost, true);
     tpm_session_leave(token->tpm);
-    pthread_mutex_unlock(&token->tpm->lock);
+    tpm_unlock(token->tpm);
 }
 
 /* Properties hold four characters each, padded with NULs or blanks. */

@@ -59,12 +59,14 @@ static struct tpm *known(const char *name)
 
 int tpm_get(const struct hx_host *host, struct tpm **ret)
 {
+    struct tpm_pipe pipe;
     struct tpm *tpm;
     char *name;
     int result = tpm_tcti_name(host, &name);
 
     if (result)
         return result;
+    tpm_pipe_shut(&pipe);
     pthread_mutex_lock(&mutex);
     tpm = known(name);
     if (tpm) {
@@ -78,13 +80,16 @@ int tpm_get(const struct hx_host *host, struct tpm **ret)
         *ret = tpm;
     }
     pthread_mutex_unlock(&mutex);
+    tpm_pipe_open(&pipe);
     return result;
 }
 
 void tpm_release(struct tpm *tpm)
 {
     struct tpm **at = &list;
+    struct tpm_pipe pipe;
 
+    tpm_pipe_shut(&pipe);
     pthread_mutex_lock(&mutex);
     if (--tpm->refs == 0) {
         while (*at != tpm)
@@ -93,6 +98,21 @@ void tpm_release(struct tpm *tpm)
         destroy(tpm);
     }
     pthread_mutex_unlock(&mutex);
+    tpm_pipe_open(&pipe);
+}
+
+void tpm_lock(struct tpm *tpm)
+{
+    pthread_mutex_lock(&tpm->lock);
+    tpm_pipe_shut(&tpm->pipe);
+}
+
+void tpm_unlock(struct tpm *tpm)
+{
+    struct tpm_pipe pipe = tpm->pipe;
+
+    pthread_mutex_unlock(&tpm->lock);
+    tpm_pipe_open(&pipe);
 }
 
 void tpm_forked(void)
@@ -101,11 +121,11 @@ void tpm_forked(void)
     struct tpm **end = &inherited;
 
     mutex = fresh;
+    for (struct tpm *tpm = list; tpm; tpm = tpm->next)
+        tpm_turn_forked(tpm);
     while (*end)
         end = &(*end)->next;
     *end = list;
     list = NULL;
     tpm_tcti_forked();
 }
-    for (struct tpm *tpm = list; tpm; tpm = tpm->next)
-        tpm_turn_forked(tpm);

@@ -3,6 +3,8 @@
 #ifndef TPM_H
 #define TPM_H
 
+#include "pipe.h"
+
 #include <hsmux/plugin.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,6 +26,7 @@ struct tpm {
     TSS2_TCTI_CONTEXT *transport;
 
     pthread_mutex_t lock; /* held during each call; of all below */
+    struct tpm_pipe pipe; /* of who holds the lock */
     ESYS_CONTEXT *esys;
     struct tpm_resource *resources; /* resource.c */
     bool outdated; /* somebody holds what was evicted: the next one who enters has to open it anew */
@@ -34,13 +37,16 @@ struct tpm {
     unsigned lacks; /* a bit for each enum hx_hash that it was found not to have */
     int turn_fd; /* turn.c's; -1: not held */
     unsigned turns;
+    bool had_turn, turn_stuck;
     unsigned room_wanted; /* so many slots had to be freed for the last step */
 };
 
-    bool had_turn, turn_stuck;
 /* The TPM that the options lead to; *ret is for tpm_release(). */
 int tpm_get(const struct hx_host *, struct tpm **ret);
 void tpm_release(struct tpm *);
+
+void tpm_lock(struct tpm *);
+void tpm_unlock(struct tpm *);
 
 /* In a child: what the parent opened is left alone, and each TPM is connected to anew. */
 void tpm_forked(void);
