@@ -102,6 +102,12 @@ int tpm_tcti_open(const struct hx_host *host, const char *name, TSS2_TCTI_CONTEX
                        "device:/dev/tpmrm0, or cmd:tpm2_send -T %s",
                        name);
     rc = Tss2_TctiLdr_Initialize(name, ret);
+    if (rc && uses_dbus(name))
+        return hx_fail(
+            host, HX_E_DEVICE,
+            "tpm2-abrmd gives no connection at TCTI '%s': it does not run, this user may not use it, or it has "
+            "given all that it has (27, unless its --max-connections says more)",
+            name);
     if (rc)
         return hx_fail(host, HX_E_DEVICE, "no TPM answers at TCTI '%s': %s", name, Tss2_RC_Decode(rc));
     dbus_used = dbus_used || uses_dbus(name);

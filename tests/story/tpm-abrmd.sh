@@ -68,6 +68,7 @@ greeted || fail "$(cat "$WORK/answer" "$WORK/server.log")"
 kill "$abrmd"
 wait "$abrmd" 2>/dev/null || true
 ! greeted || fail "signed without the daemon"
+expect "tpm2-abrmd gives no connection" "$WORK/server.log"
 run_abrmd "$TPM_BEHIND"
 greeted || fail "$(cat "$WORK/answer" "$WORK/server.log")"
 
