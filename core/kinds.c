@@ -6,7 +6,7 @@
 #include <time.h>
 
 /* To look is dear where a token is fast; where it is slow, that it happens with each signature does not matter. */
-enum { OPENINGS = 1 << 19, LOOK_AGAIN_MS = 50 };
+enum { OPENINGS = 1 << 19, LOOK_AGAIN_MS = 100 };
 
 /* Never 0; scheme and hashes are known ones. */
 static uint64_t kind_of(const struct hx_alg *alg, enum padder padder, unsigned opening)

@@ -15,7 +15,7 @@
 #include <hsmux/hsmux.h>
 
 #define ADDRESS "hsm:tpm/key?id=81008001"
-#define LATER_US 60000 /* longer than the core believes that a key is the same */
+#define LATER_US 120000 /* longer than the core believes that a key is the same */
 #define RECENT_US 1100000 /* longer than the plugin thinks of what it has read */
 
 static struct tpm_fixture tpm;
