@@ -86,8 +86,8 @@ HX_API int hx_key_public(hx_key *, struct hx_bytes *ret);
 
 /* Private operations, by enum hx_scheme.  A digest must have its hash's length.  An ECDSA signature comes back as
  * the DER Ecdsa-Sig-Value (RFC 3279 §2.2.3), all others as the scheme says.  The first signature of each kind is
- * verified.  Where a token cannot pad (PSS, OAEP), or takes another salt for PSS, the core pads, and the token does
- * raw RSA. */
+ * verified, and then one now and then.  Where a token cannot pad (PSS, OAEP), or takes another salt for PSS, the core
+ * pads, and the token does raw RSA. */
 typedef int hx_crypt(hx_key *, const struct hx_alg *, const void *in, size_t in_len, struct hx_bytes *ret);
 HX_API hx_crypt hx_sign, hx_decrypt, hx_derive;
 
