@@ -40,7 +40,7 @@ cmp "$WORK/nv.pem" "$WORK/ek.pem"
 expect_error "is not one of the owner's" hsmux remove -y hsm:tpm/cert/ek-cert
 
 step "the PIN is sealed, and no other file or output has it"
-printf %s "$PIN" >"$WORK/pin"
+printf '%s\n' "$PIN" >"$WORK/pin" # as it was in its PIN file
 quiet hsmux import --data "$WORK/pin" --label edge-pin --token tpm
 expect hsm:tpm/data/edge-pin "$WORK/out"
 expect_error "--replace" hsmux import --data "$WORK/pin" --label edge-pin --token tpm
