@@ -97,7 +97,7 @@ int token_login(struct hx *, struct token *, unsigned logins);
 
 /* Runs step(token, arg, pin, len) with the PIN that is configured (NULL: the token's pinpad): it makes one operation
  * with a key that wants the PIN each time, and HX_E_PIN from it means that the PIN was refused.  One at a time.  own:
- * what names a key that has a PIN of its own, with which it was asked for (NULL: the empty one). */
+ * what names a key, or data, that has a PIN of its own, with which it was asked for (NULL: the empty one). */
 typedef int token_pin_step(struct token *, void *arg, const void *pin, size_t len);
 int token_authorised(struct hx *, struct token *, const struct hx_bytes *own, token_pin_step *step, void *arg);
 

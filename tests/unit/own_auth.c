@@ -269,6 +269,49 @@ static int reset(void **state)
     return setenv("STATE_DIRECTORY", in_box("state"), 1) || reset_fake(state);
 }
 
+static int data_reader(const char *arg)
+{
+    int result = HX_OK;
+    hx *ctx = NULL;
+
+    for (result = hx_new(in_box("hsmux.conf"), &ctx); *arg && ctx; arg++) {
+        AUTO_BYTES struct hx_bytes data = { 0 };
+
+        result = hx_read(ctx, *arg == 'm' ? "hsm:t/data/mine" : "hsm:t/data/theirs", HX_VALUE, &data);
+        if (!result && strcmp((char *)data.data, "kept"))
+            result = HX_E_DEVICE;
+        snprintf(told->reason, sizeof told->reason, "%s", hx_last_error());
+    }
+    hx_free(ctx);
+    return result;
+}
+
+static void put_data(const char *label, const char *auth)
+{
+    struct fake_object data = { .kind = HX_DATA, .flags = HX_OWN_AUTH, .value = "kept", .value_len = 4 };
+
+    strcpy(data.label, label);
+    strcpy(data.auth, auth);
+    assert_true(fake->add(0, &data) >= 0);
+}
+
+static void data_with_a_pin_of_its_own_is_tried_once_and_says_nothing_of_other_data(void **state)
+{
+    (void)state;
+    put_data("mine", "right");
+    put_data("theirs", "another");
+    configure("right");
+    assert_int_equal(in_process(data_reader, "ttt"), HX_E_PIN);
+    for (int start = 0; start < 5; start++)
+        assert_int_equal(in_process(data_reader, "mtt"), HX_E_PIN);
+    says("this PIN was refused before and is not sent again: correct it in '");
+    assert_int_equal(tried(), 1 + 5);
+    assert_int_equal(in_process(data_reader, "ttmm"), HX_OK);
+    assert_int_equal(fake->token[0].tries_left, 2);
+    configure("another");
+    assert_int_equal(in_process(data_reader, "tt"), HX_OK);
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, reset, keeps_the_contract)
 
 int main(void)
@@ -281,6 +324,7 @@ int main(void)
         STORY(another_key_in_its_place_is_tried),
         STORY(four_workers_lose_one_try_together),
         STORY(threads_share_one_try),
+        STORY(data_with_a_pin_of_its_own_is_tried_once_and_says_nothing_of_other_data),
         STORY(a_token_whose_pin_may_be_empty_is_tried_once_and_is_no_pinpad),
     };
 
