@@ -108,7 +108,7 @@ void tpm_auth_result(struct tpm_key *key, const TPM2B_AUTH *auth, TSS2_RC rc)
 
 void tpm_auth_settle(struct tpm_key *key)
 {
-    if (key->auth_state == TPM_AUTH_GIVEN)
+    if (key->auth_state == TPM_AUTH_GIVEN && pthread_equal(key->auth_by, pthread_self()))
         forget(key);
 }
 
