@@ -269,6 +269,37 @@ static int reset(void **state)
     return setenv("STATE_DIRECTORY", in_box("state"), 1) || reset_fake(state);
 }
 
+/* A program that goes through more keys than a page of memory has rows, and back to the first. */
+static int collector(const char *arg)
+{
+    struct fake_object *object;
+    hx_key *key = NULL;
+    hx *ctx = NULL;
+    int result = begin(&ctx);
+
+    for (unsigned i = 0; i < 600 && !result; i++) {
+        for (object = fake->token[0].object; strcmp(object->label, arg); object++)
+            ;
+        object->uid = 1000 + i % 300; /* which the core takes for another */
+        if (!(result = open_key(ctx, arg, &key)))
+            result = use(key);
+        hx_key_close(key);
+        key = NULL;
+    }
+    snprintf(told->reason, sizeof told->reason, "%s", hx_last_error());
+    hx_free(ctx);
+    return result;
+}
+
+static void there_is_no_end_to_keys_whose_pin_is_right(void **state)
+{
+    (void)state;
+    configure("right");
+    if (in_process(collector, "mac"))
+        fail_msg("%s", told->reason);
+    assert_int_equal(tried(), 600);
+}
+
 static int data_reader(const char *arg)
 {
     int result = HX_OK;
@@ -324,6 +355,7 @@ int main(void)
         STORY(another_key_in_its_place_is_tried),
         STORY(four_workers_lose_one_try_together),
         STORY(threads_share_one_try),
+        STORY(there_is_no_end_to_keys_whose_pin_is_right),
         STORY(data_with_a_pin_of_its_own_is_tried_once_and_says_nothing_of_other_data),
         STORY(a_token_whose_pin_may_be_empty_is_tried_once_and_is_no_pinpad),
     };
