@@ -159,7 +159,9 @@ static int claim_row(struct row *row, uint64_t tag, const char *serial, const vo
         if (atomic_load(&row->tag) != tag)
             return MOVED;
         switch (state) {
-        case REFUSED:
+        case REFUSED: /* it may be kept by now, where a person can strike it out */
+            if (refused_add(serial, pin, len))
+                atomic_compare_exchange_strong(&row->state, &state, REFUSED_AND_KEPT);
             return refused_before(len);
         case REFUSED_AND_KEPT: /* a person may have struck it out of the file */
             if (refused_has(serial, pin, len, &kept) || !kept)
@@ -252,6 +254,37 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
     if ((result = claim(tag, serial, pin, len, &row)))
         return result;
     return try_once(row, serial, pin, len, try, arg);
+}
+
+int login_tag(const char *serial, const void *pin, size_t len, uint64_t *ret)
+{
+    int result = login_prepare();
+
+    return result ? result : tag_of(serial, pin, len, ret);
+}
+
+static struct row *known_row(uint64_t tag)
+{
+    for (size_t i = 0; page && tag && i < ROWS; i++)
+        if (atomic_load(&page->row[i].tag) == tag)
+            return &page->row[i];
+    return NULL;
+}
+
+void login_tag_refused(uint64_t tag)
+{
+    struct row *row = known_row(tag);
+    uint32_t good = GOOD, unknown = UNKNOWN;
+
+    if (row && !atomic_compare_exchange_strong(&row->state, &good, REFUSED))
+        atomic_compare_exchange_strong(&row->state, &unknown, REFUSED);
+}
+
+bool login_tag_is_refused(uint64_t tag)
+{
+    const struct row *row = known_row(tag);
+
+    return row && (row->state == REFUSED || row->state == REFUSED_AND_KEPT);
 }
 
 void login_refused(const char *serial, const void *pin, size_t len)

@@ -135,7 +135,7 @@ int object_read(struct hx *ctx, struct token *token, const struct object *object
     sink_init(&reading.sink);
     result = token_call(ctx, token, read_step, &reading, 0);
     if (!result && reading.wants_pin)
-        result = token_authorised(ctx, token, &object->ref, read_step_with_pin, &reading);
+        result = token_authorised(ctx, token, &object->ref, read_step_with_pin, &reading, NULL);
     if (result) {
         sink_free(&reading.sink);
         return hx_error_in(result, "token '%s': read", token_name(token));

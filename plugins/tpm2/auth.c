@@ -131,7 +131,7 @@ int tpm_authorise(struct tpm_object *object, const void *pin, size_t len)
 
     if (!key)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "it is no key");
-    if (key->auth_state == TPM_AUTH_PROVEN)
+    if (key->auth_state == TPM_AUTH_PROVEN && key->auth.size == len && !memcmp(key->auth.buffer, len ? pin : "", len))
         return 0;
     if (key->no_auth) /* its file says so */
         len = 0;

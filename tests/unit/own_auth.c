@@ -187,6 +187,53 @@ static void four_workers_lose_one_try_together(void **state)
     assert_int_equal(tried(), 6);
 }
 
+/* The same, where the workers take turns: all use the key; then its PIN is changed, and in the file too if label is
+ * "mac"; and all use it again.  How many can. */
+static int workers_in_turn(const char *label)
+{
+    atomic_int *turn = mmap(NULL, sizeof *turn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status, good = 0;
+    hx_key *key = NULL;
+    hx *ctx = NULL;
+
+    if (turn == MAP_FAILED || begin(&ctx) || open_key(ctx, label, &key))
+        return HX_E_DEVICE;
+    for (int i = 0; i < 4; i++)
+        if (!fork()) {
+            for (int round = 0; round < 2; round++) {
+                while (*turn < 5 * round + i)
+                    usleep(100);
+                status = use(key);
+                ++*turn;
+            }
+            _exit(-status);
+        }
+    while (*turn < 4)
+        usleep(100);
+    for (size_t i = 1; i < 4; i++)
+        strcpy(fake->token[0].object[i].auth, "later");
+    if (!strcmp(label, "mac"))
+        put("pin", 0600, "later");
+    ++*turn;
+    for (int i = 0; i < 4; i++)
+        good += wait(&status) > 0 && !status;
+    hx_key_close(key);
+    hx_free(ctx);
+    return good;
+}
+
+static void workers_lose_one_try_when_the_keys_pin_is_changed_under_them(void **state)
+{
+    (void)state;
+    configure("right");
+    assert_int_equal(in_process(workers_in_turn, "mac"), 4);
+    assert_int_equal(fake->token[0].tries_left, 2);
+    reset_fake(NULL);
+    configure("right");
+    assert_int_equal(in_process(workers_in_turn, "shut"), 0);
+    assert_int_equal(fake->token[0].tries_left, 2);
+}
+
 #define THREADS 8
 
 static void *use_five_times(void *key)
@@ -300,49 +347,6 @@ static void there_is_no_end_to_keys_whose_pin_is_right(void **state)
     assert_int_equal(tried(), 600);
 }
 
-static int data_reader(const char *arg)
-{
-    int result = HX_OK;
-    hx *ctx = NULL;
-
-    for (result = hx_new(in_box("hsmux.conf"), &ctx); *arg && ctx; arg++) {
-        AUTO_BYTES struct hx_bytes data = { 0 };
-
-        result = hx_read(ctx, *arg == 'm' ? "hsm:t/data/mine" : "hsm:t/data/theirs", HX_VALUE, &data);
-        if (!result && strcmp((char *)data.data, "kept"))
-            result = HX_E_DEVICE;
-        snprintf(told->reason, sizeof told->reason, "%s", hx_last_error());
-    }
-    hx_free(ctx);
-    return result;
-}
-
-static void put_data(const char *label, const char *auth)
-{
-    struct fake_object data = { .kind = HX_DATA, .flags = HX_OWN_AUTH, .value = "kept", .value_len = 4 };
-
-    strcpy(data.label, label);
-    strcpy(data.auth, auth);
-    assert_true(fake->add(0, &data) >= 0);
-}
-
-static void data_with_a_pin_of_its_own_is_tried_once_and_says_nothing_of_other_data(void **state)
-{
-    (void)state;
-    put_data("mine", "right");
-    put_data("theirs", "another");
-    configure("right");
-    assert_int_equal(in_process(data_reader, "ttt"), HX_E_PIN);
-    for (int start = 0; start < 5; start++)
-        assert_int_equal(in_process(data_reader, "mtt"), HX_E_PIN);
-    says("this PIN was refused before and is not sent again: correct it in '");
-    assert_int_equal(tried(), 1 + 5);
-    assert_int_equal(in_process(data_reader, "ttmm"), HX_OK);
-    assert_int_equal(fake->token[0].tries_left, 2);
-    configure("another");
-    assert_int_equal(in_process(data_reader, "tt"), HX_OK);
-}
-
 #define STORY(test) cmocka_unit_test_setup_teardown(test, reset, keeps_the_contract)
 
 int main(void)
@@ -354,9 +358,9 @@ int main(void)
         STORY(a_persons_login_has_all_keys_tried_again),
         STORY(another_key_in_its_place_is_tried),
         STORY(four_workers_lose_one_try_together),
+        STORY(workers_lose_one_try_when_the_keys_pin_is_changed_under_them),
         STORY(threads_share_one_try),
         STORY(there_is_no_end_to_keys_whose_pin_is_right),
-        STORY(data_with_a_pin_of_its_own_is_tried_once_and_says_nothing_of_other_data),
         STORY(a_token_whose_pin_may_be_empty_is_tried_once_and_is_no_pinpad),
     };
 
