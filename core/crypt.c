@@ -36,19 +36,21 @@ static int operate(struct operation *operation, void *object)
     return operation->op(object, operation->alg, operation->in, operation->in_len, &operation->out.api);
 }
 
-/* What the token knows as right may have become wrong: forked workers lose one try by that, and not one each. */
+/* What the token knows as right may have become wrong: forked workers lose one try by that, and not one each.  It may
+ * be another key's in its place, too: the next signature is verified. */
 static int operate_unasked(struct operation *operation, void *object)
 {
     struct hx_key *key = operation->key;
     uint64_t tag = atomic_load(&key->own_tag);
-    int result;
 
-    if (login_tag_is_refused(tag))
-        return HX_E_LOGIN;
-    result = operate(operation, object);
-    if (result != HX_E_PIN || !atomic_load(&key->own_auth))
-        return result;
-    login_tag_refused(tag);
+    if (!login_tag_is_refused(tag)) {
+        int result = operate(operation, object);
+
+        if (result != HX_E_PIN || !atomic_load(&key->own_auth))
+            return result;
+        login_tag_refused(tag);
+    }
+    kinds_forget(&key->kinds);
     return HX_E_LOGIN;
 }
 

@@ -234,6 +234,31 @@ static void workers_lose_one_try_when_the_keys_pin_is_changed_under_them(void **
     assert_int_equal(fake->token[0].tries_left, 2);
 }
 
+/* A program that uses a key before and after another one, with another PIN, has taken its place. */
+static int betrayed(const char *label)
+{
+    hx_key *key = NULL;
+    hx *ctx = NULL;
+    int result = begin(&ctx);
+
+    if (!result && !(result = open_key(ctx, label, &key)) && !(result = use(key))) {
+        fake->token[0].object[2].key = 3;
+        strcpy(fake->token[0].object[2].auth, "later");
+        put("pin", 0600, "later");
+        result = use(key);
+    }
+    hx_key_close(key);
+    hx_free(ctx);
+    return result;
+}
+
+static void another_key_with_another_pin_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    configure("right");
+    assert_int_equal(in_process(betrayed, "shut"), HX_E_DEVICE);
+}
+
 #define THREADS 8
 
 static void *use_five_times(void *key)
@@ -359,6 +384,7 @@ int main(void)
         STORY(another_key_in_its_place_is_tried),
         STORY(four_workers_lose_one_try_together),
         STORY(workers_lose_one_try_when_the_keys_pin_is_changed_under_them),
+        STORY(another_key_with_another_pin_is_not_taken_for_it),
         STORY(threads_share_one_try),
         STORY(there_is_no_end_to_keys_whose_pin_is_right),
         STORY(a_token_whose_pin_may_be_empty_is_tried_once_and_is_no_pinpad),
