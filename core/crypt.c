@@ -5,6 +5,7 @@
 #include "error.h"
 #include "key.h"
 #include "log.h"
+#include "login.h"
 #include "rsapad.h"
 
 /* What is asked of a token; opening is told by run(). */
@@ -35,6 +36,24 @@ static int operate(struct operation *operation, void *object)
     return operation->op(object, operation->alg, operation->in, operation->in_len, &operation->out.api);
 }
 
+/* What the token knows as right may have become wrong: forked workers lose one try by that, and not one each.  It may
+ * be another key's in its place, too: the next signature is verified. */
+static int operate_unasked(struct operation *operation, void *object)
+{
+    struct hx_key *key = operation->key;
+    uint64_t tag = atomic_load(&key->own_tag);
+
+    if (!login_tag_is_refused(tag)) {
+        int result = operate(operation, object);
+
+        if (result != HX_E_PIN || !atomic_load(&key->own_auth))
+            return result;
+        login_tag_refused(tag);
+    }
+    kinds_forget(&key->kinds);
+    return HX_E_LOGIN;
+}
+
 static int step(struct token *token, void *arg)
 {
     struct operation *operation = arg;
@@ -45,7 +64,7 @@ static int step(struct token *token, void *arg)
         return result;
     operation->wants_pin = atomic_load(&operation->key->always_auth);
     if (!operation->wants_pin)
-        result = operate(operation, object);
+        result = operate_unasked(operation, object);
     if (result != HX_E_LOGIN || !atomic_load(&operation->key->own_auth))
         return result;
     operation->wants_pin = true;
@@ -75,7 +94,7 @@ static int run_with_pin(struct operation *operation)
     const struct hx_bytes *name = key->spki.len ? &key->spki : &key->ref;
 
     return token_authorised(key->hx, operation->token, atomic_load(&key->own_auth) ? name : NULL, step_with_pin,
-                            operation);
+                            operation, &key->own_tag);
 }
 
 /* No plugin's word is taken for how long its result is: callers have room for that much, and rely on no less. */

@@ -160,6 +160,7 @@ static int load(struct token *token, void *arg, void **ret_object)
     }
     atomic_store(&key->always_auth, info.info.flags & HX_ALWAYS_AUTH);
     atomic_store(&key->own_auth, info.info.flags & HX_OWN_AUTH);
+    atomic_store(&key->own_tag, 0);
     if (!key->object.info.kind) {
         key->object = info;
         info = (struct object){ 0 };

@@ -19,6 +19,7 @@ struct hx_key {
     struct kinds kinds;
     atomic_bool always_auth; /* the key that is loaded wants the PIN for each operation */
     atomic_bool own_auth; /* it has a PIN of its own */
+    _Atomic uint64_t own_tag; /* which was right the last time; 0: none was */
 };
 
 /* The key that object_find() or a list gave. */

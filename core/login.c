@@ -24,13 +24,14 @@
 enum state { FREE, TRYING, GOOD, UNKNOWN, REFUSED, REFUSED_AND_KEPT };
 
 struct row {
-    _Atomic uint64_t tag; /* of token and PIN; 0: nobody's yet; never changes again */
+    _Atomic uint64_t tag; /* of token and PIN; 0: nobody's yet; changes only while somebody is TRYING */
     _Atomic uint32_t state;
     _Atomic int32_t owner; /* the process that is TRYING */
 };
 
 #define ROWS 255
 #define WAIT_MS 10000 /* longer than a vendor's C_Login */
+#define MOVED 1 /* not a result */
 
 struct page {
     unsigned char salt[16];
@@ -81,7 +82,36 @@ static int tag_of(const char *serial, const void *pin, size_t len, uint64_t *ret
     return HX_OK;
 }
 
-/* The tag's row, new or old; NULL when the page is full. */
+static bool take(struct row *row, uint32_t from)
+{
+    if (!atomic_compare_exchange_strong(&row->state, &from, TRYING))
+        return false;
+    atomic_store(&row->owner, getpid());
+    return true;
+}
+
+static void settle(struct row *row, uint32_t state)
+{
+    atomic_store(&row->owner, 0);
+    atomic_store(&row->state, state);
+}
+
+/* Only that a PIN was refused has to be known for ever. */
+static struct row *take_over(uint64_t tag)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        struct row *row = &page->row[(tag + i) % ROWS];
+
+        if (!take(row, GOOD) && !take(row, UNKNOWN))
+            continue;
+        atomic_store(&row->tag, tag);
+        settle(row, UNKNOWN);
+        return row;
+    }
+    return NULL;
+}
+
+/* The tag's row, new or old; NULL when the page is full of refused ones. */
 static struct row *find_row(uint64_t tag)
 {
     for (size_t i = 0; i < ROWS; i++) {
@@ -90,15 +120,7 @@ static struct row *find_row(uint64_t tag)
         if (atomic_compare_exchange_strong(&page->row[i].tag, &there, tag) || there == tag)
             return &page->row[i];
     }
-    return NULL;
-}
-
-static bool take(struct row *row, uint32_t from)
-{
-    if (!atomic_compare_exchange_strong(&row->state, &from, TRYING))
-        return false;
-    atomic_store(&row->owner, getpid());
-    return true;
+    return take_over(tag);
 }
 
 /* A process that died while it was trying has left the row: whoever sees it first goes on in its place. */
@@ -127,15 +149,19 @@ static int still_busy(void)
     return hx_error(HX_E_BUSY, "another process has been logging in for %d s", WAIT_MS / 1000);
 }
 
-/* Returns 0 when the row is ours to try, else HX_E_PIN or HX_E_BUSY. */
-static int claim(struct row *row, const char *serial, const void *pin, size_t len)
+/* Returns 0 when the row is ours to try, MOVED when it is another PIN's by now, else HX_E_PIN or HX_E_BUSY. */
+static int claim_row(struct row *row, uint64_t tag, const char *serial, const void *pin, size_t len)
 {
     for (int waited = 0; waited < WAIT_MS; waited += 5) {
         uint32_t state = atomic_load(&row->state);
         bool kept = false;
 
+        if (atomic_load(&row->tag) != tag)
+            return MOVED;
         switch (state) {
-        case REFUSED:
+        case REFUSED: /* it may be kept by now, where a person can strike it out */
+            if (refused_add(serial, pin, len))
+                atomic_compare_exchange_strong(&row->state, &state, REFUSED_AND_KEPT);
             return refused_before(len);
         case REFUSED_AND_KEPT: /* a person may have struck it out of the file */
             if (refused_has(serial, pin, len, &kept) || !kept)
@@ -156,10 +182,22 @@ static int claim(struct row *row, const char *serial, const void *pin, size_t le
     return still_busy();
 }
 
-static void settle(struct row *row, uint32_t state)
+static int claim(uint64_t tag, const char *serial, const void *pin, size_t len, struct row **ret)
 {
-    atomic_store(&row->owner, 0);
-    atomic_store(&row->state, state);
+    struct row *row;
+    int result;
+
+    do {
+        if (!(row = find_row(tag)))
+            return hx_error(HX_E_PIN, "too many PINs were refused: restart the program");
+        result = claim_row(row, tag, serial, pin, len);
+        if (!result && atomic_load(&row->tag) != tag) {
+            settle(row, UNKNOWN);
+            result = MOVED;
+        }
+    } while (result == MOVED);
+    *ret = row;
+    return result;
 }
 
 static bool keep(const char *serial, const void *pin, size_t len)
@@ -213,12 +251,40 @@ int login_once(const char *serial, const void *pin, size_t len, login_try *try, 
 
     if ((result = login_prepare()) || (result = tag_of(serial, pin, len, &tag)))
         return result;
-    row = find_row(tag);
-    if (!row)
-        return hx_error(HX_E_PIN, "too many PINs were tried: restart the program");
-    if ((result = claim(row, serial, pin, len)))
+    if ((result = claim(tag, serial, pin, len, &row)))
         return result;
     return try_once(row, serial, pin, len, try, arg);
+}
+
+int login_tag(const char *serial, const void *pin, size_t len, uint64_t *ret)
+{
+    int result = login_prepare();
+
+    return result ? result : tag_of(serial, pin, len, ret);
+}
+
+static struct row *known_row(uint64_t tag)
+{
+    for (size_t i = 0; page && tag && i < ROWS; i++)
+        if (atomic_load(&page->row[i].tag) == tag)
+            return &page->row[i];
+    return NULL;
+}
+
+void login_tag_refused(uint64_t tag)
+{
+    struct row *row = known_row(tag);
+    uint32_t good = GOOD, unknown = UNKNOWN;
+
+    if (row && !atomic_compare_exchange_strong(&row->state, &good, REFUSED))
+        atomic_compare_exchange_strong(&row->state, &unknown, REFUSED);
+}
+
+bool login_tag_is_refused(uint64_t tag)
+{
+    const struct row *row = known_row(tag);
+
+    return row && (row->state == REFUSED || row->state == REFUSED_AND_KEPT);
 }
 
 void login_refused(const char *serial, const void *pin, size_t len)

@@ -5,6 +5,8 @@
 
 #include "bytes.h"
 
+#include <stdbool.h>
+
 /* Makes the shared page; before any fork, so before any token. */
 int login_prepare(void);
 
@@ -16,6 +18,12 @@ void login_ahead(void);
  * pinpad, which is asked again only if it was answered well: nobody may be there. */
 typedef int login_try(void *arg);
 int login_once(const char *serial, const void *pin, size_t len, login_try *try, void *arg);
+
+/* A number that stands for a PIN among the forked processes, never 0. */
+int login_tag(const char *serial, const void *pin, size_t len, uint64_t *ret);
+/* A PIN that was right was refused later: the key, or its PIN, is another now.  To the others too. */
+void login_tag_refused(uint64_t tag);
+bool login_tag_is_refused(uint64_t tag);
 
 /* Remembers a PIN that was refused though login_once() did not send it: a person gave it. */
 void login_refused(const char *serial, const void *pin, size_t len);

@@ -63,6 +63,7 @@ struct reading {
     struct sink sink;
     struct hx_bytes spki; /* with spki_wanted: made from the part HX_PUBLIC */
     bool spki_wanted;
+    bool wants_pin; /* it was not read yet: the object has a PIN of its own */
 };
 
 int object_spki_now(struct token *token, void *object, const struct hx_object *info, struct hx_bytes *ret)
@@ -76,6 +77,14 @@ int object_spki_now(struct token *token, void *object, const struct hx_object *i
     return encode_spki(info, sink.bytes.data, sink.bytes.len, ret);
 }
 
+static int read_loaded(struct token *token, struct reading *reading, const struct hx_object *info, void *object)
+{
+    bytes_reset(&reading->sink.bytes);
+    if (reading->spki_wanted)
+        return object_spki_now(token, object, info, &reading->spki);
+    return token_table(token)->read(object, reading->part, &reading->sink.api);
+}
+
 static int read_step(struct token *token, void *arg)
 {
     struct reading *reading = arg;
@@ -85,11 +94,24 @@ static int read_step(struct token *token, void *arg)
 
     if (result)
         return result;
-    bytes_reset(&reading->sink.bytes);
-    if (reading->spki_wanted)
-        result = object_spki_now(token, object, &info.info, &reading->spki);
-    else
-        result = token_table(token)->read(object, reading->part, &reading->sink.api);
+    result = read_loaded(token, reading, &info.info, object);
+    token_table(token)->unload(object);
+    reading->wants_pin = result == HX_E_LOGIN && info.info.flags & HX_OWN_AUTH && token_table(token)->authorise;
+    return reading->wants_pin ? HX_OK : result;
+}
+
+static int read_step_with_pin(struct token *token, void *arg, const void *pin, size_t len)
+{
+    struct reading *reading = arg;
+    AUTO_OBJECT struct object info = { 0 };
+    void *object;
+    int result = object_load_now(token, reading->object->info.kind, &reading->object->ref, &info, &object);
+
+    if (result)
+        return result;
+    result = token_table(token)->authorise(object, pin, len);
+    if (!result)
+        result = read_loaded(token, reading, &info.info, object);
     token_table(token)->unload(object);
     return result;
 }
@@ -111,7 +133,10 @@ int object_read(struct hx *ctx, struct token *token, const struct object *object
     int result;
 
     sink_init(&reading.sink);
-    if ((result = token_call(ctx, token, read_step, &reading, 0))) {
+    result = token_call(ctx, token, read_step, &reading, 0);
+    if (!result && reading.wants_pin)
+        result = token_authorised(ctx, token, &object->ref, read_step_with_pin, &reading, NULL);
+    if (result) {
         sink_free(&reading.sink);
         return hx_error_in(result, "token '%s': read", token_name(token));
     }

@@ -32,13 +32,18 @@ static int read_all(int fd, const char *path, struct hx_bytes *ret)
     return result;
 }
 
-/* An editor leaves a line end behind the PIN; anything else that is no text is a mistake. */
-static int trim(struct hx_bytes *secret, const char *path)
+void pinfile_strip(struct hx_bytes *secret)
 {
     if (secret->len && secret->data[secret->len - 1] == '\n')
         secret->data[--secret->len] = '\0';
     if (secret->len && secret->data[secret->len - 1] == '\r')
         secret->data[--secret->len] = '\0';
+}
+
+/* An editor leaves a line end behind the PIN; anything else that is no text is a mistake. */
+static int trim(struct hx_bytes *secret, const char *path)
+{
+    pinfile_strip(secret);
     if (!secret->len)
         return hx_error(HX_E_CONFIG, "'%s' is empty", path);
     if (memchr(secret->data, '\n', secret->len) || memchr(secret->data, '\0', secret->len))

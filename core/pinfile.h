@@ -9,4 +9,7 @@
  * HX_E_CONFIG with a reason that names the path: it must be trusted with a secret (trust.h) and not be empty. */
 int pinfile_read(const char *path, const char *what, struct hx_bytes *ret);
 
+/* Takes one line end away from the end, if there is one. */
+void pinfile_strip(struct hx_bytes *);
+
 #endif

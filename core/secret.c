@@ -32,6 +32,10 @@ static int from_object(struct hx *ctx, const struct host *host, const char *addr
     resolving[depth++] = host;
     result = hx_read(ctx, address, HX_VALUE, ret);
     depth--;
+    if (!result)
+        pinfile_strip(ret); /* it was a PIN file once */
+    if (!result && !ret->len)
+        result = hx_error(HX_E_CONFIG, "it is empty");
     return result ? hx_error_in(result, "pin-credential '%s'", address) : HX_OK;
 }
 

@@ -19,6 +19,7 @@ struct login {
     const struct hx_bytes *own; /* what names the key that has a PIN of its own; NULL: it is the token's */
     struct token *token;
     struct token_list facts;
+    uint64_t tag; /* of that PIN */
     token_pin_step *step; /* an operation that wants the PIN for itself, and its argument */
     void *arg;
 };
@@ -103,7 +104,8 @@ static int send_own_once(struct login *login, login_try *try)
 
     login->empty = !login->pin;
     if ((result = keys_of(login->token, &serial)) || (result = bytes_append(&text, login->pin, login->len)) ||
-        (result = bytes_append(&text, "", 1)) || (result = bytes_append(&text, login->own->data, login->own->len)))
+        (result = bytes_append(&text, "", 1)) || (result = bytes_append(&text, login->own->data, login->own->len)) ||
+        (result = login_tag((char *)serial.data, text.data, text.len, &login->tag)))
         return result;
     return login_once((char *)serial.data, text.data, text.len, try, login);
 }
@@ -276,9 +278,13 @@ static int authorised_step(struct token *token, void *arg)
     return result;
 }
 
-int token_authorised(struct hx *ctx, struct token *token, const struct hx_bytes *own, token_pin_step *step, void *arg)
+int token_authorised(struct hx *ctx, struct token *token, const struct hx_bytes *own, token_pin_step *step, void *arg,
+                     _Atomic uint64_t *ret_tag)
 {
     struct login login = { .token = token, .own = own, .step = step, .arg = arg };
+    int result = log_in_with(ctx, &login, authorised_step, own ? TOKEN_LOGIN : 0);
 
-    return log_in_with(ctx, &login, authorised_step, own ? TOKEN_LOGIN : 0);
+    if (!result && ret_tag)
+        atomic_store(ret_tag, login.tag);
+    return result;
 }

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "token.h"
 
+#include <openssl/crypto.h>
 #include <string.h>
 #include <time.h>
 
@@ -118,19 +119,27 @@ static void register_fork(void)
     pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
+/* What is registered last is called first: libcrypto, too, must still be there while we wait for other threads, which
+ * may be the first to use it.  It registers its own handler only if there is something to do, so we ask for a little. */
+static void register_exit(void)
+{
+    OPENSSL_init_crypto(OPENSSL_INIT_ADD_ALL_DIGESTS, NULL);
+    atexit(at_exit);
+}
+
 void table_opened(struct token *token)
 {
     if (!atomic_exchange(&token->host->plugin->watched, true))
         register_fork();
     if (!token->watched)
-        atexit(at_exit);
+        register_exit();
     token->watched = true;
 }
 
 static void register_handlers(void)
 {
     register_fork();
-    atexit(at_exit);
+    register_exit();
 }
 
 void table_prepare(void)

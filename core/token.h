@@ -97,9 +97,11 @@ int token_login(struct hx *, struct token *, unsigned logins);
 
 /* Runs step(token, arg, pin, len) with the PIN that is configured (NULL: the token's pinpad): it makes one operation
  * with a key that wants the PIN each time, and HX_E_PIN from it means that the PIN was refused.  One at a time.  own:
- * what names a key that has a PIN of its own, with which it was asked for (NULL: the empty one). */
+ * what names a key, or data, that has a PIN of its own, with which it was asked for (NULL: the empty one);
+ * ret_tag: what login.h knows that PIN by, if it was right; NULL: nobody asks. */
 typedef int token_pin_step(struct token *, void *arg, const void *pin, size_t len);
-int token_authorised(struct hx *, struct token *, const struct hx_bytes *own, token_pin_step *step, void *arg);
+int token_authorised(struct hx *, struct token *, const struct hx_bytes *own, token_pin_step *step, void *arg,
+                     _Atomic uint64_t *ret_tag);
 
 /* Sends this PIN, or NULL for the pinpad, on a person's word (hx_login). */
 int token_login_now(struct hx *, struct token *, const void *pin, size_t len);

@@ -87,7 +87,7 @@ struct hx_plugin {
     /* The PIN (NULL: the pinpad) for the next call on this key, an operation, if it is HX_ALWAYS_AUTH; its HX_E_PIN
      * may come from that operation.  Nobody else's comes in between; the PIN is wiped with it.  For HX_OWN_AUTH: NULL
      * is the empty PIN; it is the calling thread's alone until an operation of that thread has shown that it is right,
-     * and every operation's from then on. */
+     * and every operation's from then on, until one says HX_E_PIN: then another may be given. */
     int (*authorise)(void *object, const void *pin, size_t len);
 };
 

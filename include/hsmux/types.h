@@ -50,7 +50,7 @@ enum hx_object_flags {
     HX_ALWAYS_AUTH = 4, /* authorise() before each operation */
     HX_IN_HARDWARE = 8, /* the private part cannot be read out by software */
     HX_REPLACE = 16, /* in a spec: what bears the same label goes; without a label, the same id */
-    HX_OWN_AUTH = 32, /* its PIN is its own: authorise(), not login(), where an operation says HX_E_LOGIN */
+    HX_OWN_AUTH = 32, /* its PIN is its own: authorise(), not login(), where an operation or read() says HX_E_LOGIN */
 };
 
 /* What goes in, what comes out. */

@@ -16,20 +16,6 @@ bool tpm_is_wrong_auth(TSS2_RC rc)
     return tpm_rc(rc) == TPM2_RC_AUTH_FAIL || tpm_rc(rc) == TPM2_RC_BAD_AUTH;
 }
 
-/* Sealed data and storage keys are not what the core knows as keys: they have the token's PIN, or none. */
-static bool is_shown(const struct tpm_key *key)
-{
-    struct hx_object info;
-
-    return tpm_public_facts(&key->public.publicArea, &info) && info.flags & HX_OWN_AUTH;
-}
-
-static int ask_core(struct tpm_token *token, struct tpm_key *key, const char *why)
-{
-    token->unproven = key;
-    return hx_fail(token->host, HX_E_LOGIN, "%s", why);
-}
-
 /* The core has no memory for these.  A TPM that lost its power while a key without noDA was in use counts a wrong
  * value, too: so some must be allowed, and the last ones are left to others. */
 int tpm_auth_empty(struct tpm_token *token, struct tpm_key *key)
@@ -60,20 +46,20 @@ int tpm_auth_prepare(struct tpm_token *token, struct tpm_key *key, TPM2B_AUTH *r
     *ret = (TPM2B_AUTH){ 0 };
     if (is_given(key))
         *ret = key->auth;
-    else if (!is_shown(key) && key->no_auth)
-        return tpm_auth_empty(token, key);
-    else if (!is_shown(key) && token->logged_in)
-        *ret = token->auth;
     else if (tpm_is_guarded(key) || key->wants_auth || (token->wants_pin && !key->no_auth))
-        return ask_core(token, key, "the key's auth value was not tried yet");
+        return hx_fail(token->host, HX_E_LOGIN, "the key's auth value was not tried yet");
     return 0;
+}
+
+int tpm_auth_too_long(struct tpm_token *token)
+{
+    return hx_fail(token->host, HX_E_PIN, "no auth value of a TPM is longer than %zu bytes", sizeof token->auth.buffer);
 }
 
 int tpm_auth_give(struct tpm_token *token, struct tpm_key *key, const void *pin, size_t len)
 {
     if (len > sizeof key->auth.buffer)
-        return hx_fail(token->host, HX_E_PIN, "no auth value of a TPM is longer than %zu bytes",
-                       sizeof key->auth.buffer);
+        return tpm_auth_too_long(token);
     key->auth = (TPM2B_AUTH){ .size = (UINT16)len };
     if (len)
         memcpy(key->auth.buffer, pin, len);
@@ -108,7 +94,7 @@ void tpm_auth_result(struct tpm_key *key, const TPM2B_AUTH *auth, TSS2_RC rc)
 
 void tpm_auth_settle(struct tpm_key *key)
 {
-    if (key->auth_state == TPM_AUTH_GIVEN)
+    if (key->auth_state == TPM_AUTH_GIVEN && pthread_equal(key->auth_by, pthread_self()))
         forget(key);
 }
 
@@ -145,7 +131,7 @@ int tpm_authorise(struct tpm_object *object, const void *pin, size_t len)
 
     if (!key)
         return hx_fail(token->host, HX_E_UNSUPPORTED, "it is no key");
-    if (key->auth_state == TPM_AUTH_PROVEN)
+    if (key->auth_state == TPM_AUTH_PROVEN && key->auth.size == len && !memcmp(key->auth.buffer, len ? pin : "", len))
         return 0;
     if (key->no_auth) /* its file says so */
         len = 0;

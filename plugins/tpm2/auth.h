@@ -11,7 +11,7 @@ bool tpm_is_wrong_auth(TSS2_RC);
 
 /* Which auth value to try on a key now, for wiping.  HX_E_LOGIN: the core has to give one first. */
 int tpm_auth_prepare(struct tpm_token *, struct tpm_key *, TPM2B_AUTH *ret);
-/* Of a storage key, or sealed data whose file says so: nothing but the empty value is ever tried. */
+/* Of a storage key: nothing but the empty value is ever tried. */
 int tpm_auth_empty(struct tpm_token *, struct tpm_key *);
 /* What came of it. */
 void tpm_auth_result(struct tpm_key *, const TPM2B_AUTH *, TSS2_RC);
@@ -20,7 +20,8 @@ bool tpm_auth_try_empty(const struct tpm_key *, const TPM2B_AUTH *, TSS2_RC);
 /* As tpm_fail(); given: not without the core's word, who asks again otherwise. */
 int tpm_auth_fail(struct tpm_token *, const TPM2B_AUTH *, bool given, TSS2_RC, const char *what);
 
-/* Gives one, for this thread alone until a command has shown that it is right, or it is settled. */
+/* Gives one, for this thread alone until a command has shown that it is right, or this thread settles it. */
+int tpm_auth_too_long(struct tpm_token *); /* HX_E_PIN, and why */
 int tpm_auth_give(struct tpm_token *, struct tpm_key *, const void *pin, size_t len);
 void tpm_auth_settle(struct tpm_key *);
 

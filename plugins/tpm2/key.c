@@ -44,8 +44,6 @@ void tpm_key_release(struct tpm_token *token, struct tpm_key *key)
         tpm_slot_drop(token, key);
     else if (key->tr != ESYS_TR_NONE)
         tpm_resource_close(token->tpm, &key->tr);
-    if (token->unproven == key)
-        token->unproven = NULL;
     explicit_bzero(&key->auth, sizeof key->auth);
     free(key->file);
     explicit_bzero(key, sizeof *key);

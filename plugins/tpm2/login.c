@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A TPM has no login; an auth value is tried on a key when the key is used.  So that a wrong one is tried once, it is
- * tried here, on the key that asked for it, by a command that changes nothing (TPM2_PolicySecret, Part 3 §23.4). */
+ * tried here, before a key is made with it, by a command that changes nothing (TPM2_PolicySecret, Part 3 §23.4). */
 #include "auth.h"
 
 #include <string.h>
@@ -21,6 +21,12 @@ static TSS2_RC prove_command(const struct tpm_use *use, void *arg)
     return rc;
 }
 
+struct proof {
+    const void *pin;
+    size_t len;
+    bool right, refused, counted;
+};
+
 static bool takes_auth(const struct tpm_key *key)
 {
     TPMA_OBJECT attributes = key->public.publicArea.objectAttributes;
@@ -29,45 +35,59 @@ static bool takes_auth(const struct tpm_key *key)
            key->auth_state != TPM_AUTH_PROVEN;
 }
 
-/* The key that asked, or one that takes an auth value.  *ret NULL: there is none. */
-static int pick(struct tpm_token *token, struct tpm_key **ret)
+/* Where something is to be made, only keys that are known to have one, and that count no wrong one. */
+static bool is_asked(const struct tpm_token *token, const struct tpm_key *key, bool guarded)
+{
+    return takes_auth(key) && tpm_is_guarded(key) == guarded && (!token->unborn || (key->wants_auth && !guarded));
+}
+
+/* That a key has no auth value at all says nothing of the PIN. */
+static int ask(struct tpm_token *token, struct tpm_key *key, struct proof *proof)
+{
+    int result = tpm_auth_give(token, key, proof->pin, proof->len);
+
+    if (!result)
+        result = tpm_use(token, key, prove_command, NULL, "try the PIN");
+    proof->right = !result && key->auth.size == proof->len;
+    proof->refused = proof->refused || result == HX_E_PIN;
+    proof->counted = proof->counted || tpm_is_guarded(key);
+    return result == HX_E_PIN ? 0 : result;
+}
+
+static int ask_all(struct tpm_token *token, struct proof *proof, bool guarded)
 {
     TPM2_HANDLE handles[TPM_PERSISTENT_MAX];
     size_t count;
-    int result;
+    int result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, TPM_PERSISTENT_MAX, &count);
 
-    *ret = token->unproven ? tpm_key_retain(token->unproven) : NULL;
-    if (*ret)
-        return 0;
-    result = tpm_handles(token, TPM_PERSISTENT_FIRST, handles, TPM_PERSISTENT_MAX, &count);
-    for (size_t i = 0; i < count && !result; i++) {
-        result = tpm_key_listed(token, handles[i], ret);
-        if (!result && takes_auth(*ret) && (!token->unborn || (*ret)->wants_auth))
-            return 0;
-        if (!result)
-            tpm_key_release(token, *ret);
-        *ret = NULL;
+    for (size_t i = 0; !result && i < count && !proof->right && !proof->counted; i++) {
+        struct tpm_key *key;
+
+        if ((result = tpm_key_listed(token, handles[i], &key)))
+            break;
+        if (is_asked(token, key, guarded))
+            result = ask(token, key, proof);
+        tpm_key_release(token, key);
     }
     return result;
 }
 
+/* Keys may have different ones: those first that are asked for nothing, then one at most that counts. */
 static int prove(struct tpm_token *token, const void *pin, size_t len)
 {
-    struct tpm_key *key;
-    int result = pick(token, &key);
+    struct proof proof = { .pin = pin, .len = len };
+    int result = ask_all(token, &proof, false);
 
-    if (result || !key)
-        return result;
-    result = tpm_auth_give(token, key, pin, len);
-    if (!result)
-        result = tpm_use(token, key, prove_command, NULL, "try the PIN");
-    tpm_key_release(token, key);
+    if (!result && !proof.right)
+        result = ask_all(token, &proof, true);
+    if (!result && proof.refused && !proof.right)
+        result = hx_fail(token->host, HX_E_PIN, "try the PIN: the auth value (PIN) of the keys is another");
     return result;
 }
 
 int tpm_token_login(struct tpm_token *token, const void *pin, size_t len)
 {
-    int result = prove(token, pin, len);
+    int result = len > sizeof token->auth.buffer ? tpm_auth_too_long(token) : prove(token, pin, len);
 
     token->unborn = false;
     if (result)

@@ -103,8 +103,6 @@ int tpm_make_auth(struct tpm_token *token, TPM2B_AUTH *ret)
     *ret = (TPM2B_AUTH){ 0 };
     token->unborn = token->wants_pin && !token->logged_in;
     if (token->unborn)
-        token->unproven = NULL;
-    if (token->unborn)
         return hx_fail(token->host, HX_E_LOGIN, "a PIN is configured, and is to be the new key's auth value");
     if (token->wants_pin)
         *ret = token->auth;

@@ -19,7 +19,7 @@
 static int describe(const struct hx_host *host, const char *file, struct hx_list *list)
 {
     char label[TPM_NAME_SIZE], ref[TPM_REF_SIZE];
-    struct hx_object info = { .kind = HX_DATA, .label = label };
+    struct hx_object info = { .kind = HX_DATA, .flags = HX_OWN_AUTH, .label = label };
     unsigned char id[TPM_ID];
 
     if (!tpm_name_parse(file, SUFFIX, label))

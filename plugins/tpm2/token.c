@@ -117,8 +117,11 @@ static int text_of(struct tpm_token *token, TPM2_PT first, size_t count, char *r
     return 0;
 }
 
+/* What is to be made costs no try: see login.c. */
 static uint32_t pin_flags(const struct tpm_token *token, const struct tpm_lockout *state)
 {
+    if (token->unborn)
+        return HX_TOKEN_LOGIN;
     return (token->wants_pin ? HX_TOKEN_LOGIN : HX_PIN_EMPTY) | (state->failures ? HX_PIN_LOW : 0) |
            (state->failures + 1 == state->most ? HX_PIN_FINAL : 0) | (state->locked ? HX_PIN_LOCKED : 0);
 }

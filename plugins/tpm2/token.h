@@ -24,10 +24,9 @@ struct tpm_token {
     bool encrypts; /* parameter encryption */
 
     /* Under the TPM's lock: */
-    TPM2B_AUTH auth; /* of keys, once it was given */
-    bool logged_in; /* auth, maybe an empty one, was tried on a key */
-    struct tpm_key *unproven; /* the key that made us ask for it */
-    bool unborn; /* a key that is to be made did: foreign ones are not to be asked whether it is right */
+    TPM2B_AUTH auth; /* of keys and data that are made, once it was given */
+    bool logged_in; /* it was, maybe an empty one */
+    bool unborn; /* for what is to be made it was asked for: foreign keys are not to be asked whether it is right */
     TPM2_HANDLE bad_parent; /* a storage key that wants an auth value; 0: none was met */
     struct tpm_key *recent; /* keys at handles, as read a moment ago */
     struct tpm_book *book; /* label.c */

@@ -41,6 +41,11 @@ int own_may_use(struct loaded *loaded, const struct fake_object *object)
     int result = 0;
 
     pthread_mutex_lock(&control->lock);
+    if (loaded->proven && strcmp(loaded->given, object->auth)) { /* it was right, and is sent as such */
+        loaded->giver = pthread_self();
+        loaded->is_given = true;
+        loaded->proven = false;
+    }
     if (!loaded->proven)
         result = try_own(loaded, object);
     pthread_mutex_unlock(&control->lock);

@@ -131,8 +131,7 @@ works 81010003
 begin "hsmux login says whether a PIN is right, and that it may be tried again"
 configure "$wrong"
 starts 1 81010003
-tpm2_evictcontrol -Q -C o -c 0x81010004 >/dev/null
-tpm2_evictcontrol -Q -C o -c 0x81010005 >/dev/null
+tpm_key 0x81010002 ecc256
 expect_error "PIN" hsmux login tpm <"$(pin_file 99999999)"
 counts 2
 hsmux login tpm <"$right"

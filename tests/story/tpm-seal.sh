@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../lib/story.sh"
 . "$(dirname "$0")/../lib/tpm.sh"
 
+export STATE_DIRECTORY=$WORK/state
 softhsm_token edge
 start_swtpm provisioned
 make_ca
@@ -40,7 +41,7 @@ cmp "$WORK/nv.pem" "$WORK/ek.pem"
 expect_error "is not one of the owner's" hsmux remove -y hsm:tpm/cert/ek-cert
 
 step "the PIN is sealed, and no other file or output has it"
-printf %s "$PIN" >"$WORK/pin"
+printf '%s\n' "$PIN" >"$WORK/pin" # as it was in its PIN file
 quiet hsmux import --data "$WORK/pin" --label edge-pin --token tpm
 expect hsm:tpm/data/edge-pin "$WORK/out"
 expect_error "--replace" hsmux import --data "$WORK/pin" --label edge-pin --token tpm
@@ -72,6 +73,16 @@ step "with a PIN of its own the TPM gives it out for that one only"
 two_tokens "pin-file = $(pin_file "$PASSPHRASE")"
 printf %s "$PIN" | quiet hsmux import --data - --label edge-pin --token tpm --replace
 quiet hsmux sign hsm:edge/key/device --out "$WORK/signature" <"$WORK/device.csr"
+tpm_key 0x81010003 ecc256 theirs
+rm -rf "$STATE_DIRECTORY"
+quiet hsmux sign hsm:edge/key/device --out "$WORK/signature" <"$WORK/device.csr"
+[ "$(wrong_auths)" = 0 ] || fail "it was tried on another program's key"
+for _ in 1 2 3; do
+    TSS2_LOG=all+none tpm2_sign -Q -c 0x81010003 -p guess -o "$WORK/sig" "$WORK/device.csr" 2>/dev/null || true
+done
+quiet hsmux sign hsm:edge/key/device --out "$WORK/signature" <"$WORK/device.csr" # in lockout, which it does not mind
+tpm2_evictcontrol -Q -C o -c 0x81010003 >/dev/null
+tpm2_dictionarylockout -Q --clear-lockout
 tpm_pin=$(sed -n 's/^pin-file = //p' "$HSMUX_CONF")
 printf '%s\n' "$WRONG_PIN" >"$tpm_pin"
 expect_fail "auth value" hsmux sign hsm:edge/key/device <"$WORK/device.csr"

@@ -187,6 +187,78 @@ static void four_workers_lose_one_try_together(void **state)
     assert_int_equal(tried(), 6);
 }
 
+/* The same, where the workers take turns: all use the key; then its PIN is changed, and in the file too if label is
+ * "mac"; and all use it again.  How many can. */
+static int workers_in_turn(const char *label)
+{
+    atomic_int *turn = mmap(NULL, sizeof *turn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status, good = 0;
+    hx_key *key = NULL;
+    hx *ctx = NULL;
+
+    if (turn == MAP_FAILED || begin(&ctx) || open_key(ctx, label, &key))
+        return HX_E_DEVICE;
+    for (int i = 0; i < 4; i++)
+        if (!fork()) {
+            for (int round = 0; round < 2; round++) {
+                while (*turn < 5 * round + i)
+                    usleep(100);
+                status = use(key);
+                ++*turn;
+            }
+            _exit(-status);
+        }
+    while (*turn < 4)
+        usleep(100);
+    for (size_t i = 1; i < 4; i++)
+        strcpy(fake->token[0].object[i].auth, "later");
+    if (!strcmp(label, "mac"))
+        put("pin", 0600, "later");
+    ++*turn;
+    for (int i = 0; i < 4; i++)
+        good += wait(&status) > 0 && !status;
+    hx_key_close(key);
+    hx_free(ctx);
+    return good;
+}
+
+static void workers_lose_one_try_when_the_keys_pin_is_changed_under_them(void **state)
+{
+    (void)state;
+    configure("right");
+    assert_int_equal(in_process(workers_in_turn, "mac"), 4);
+    assert_int_equal(fake->token[0].tries_left, 2);
+    reset_fake(NULL);
+    configure("right");
+    assert_int_equal(in_process(workers_in_turn, "shut"), 0);
+    assert_int_equal(fake->token[0].tries_left, 2);
+}
+
+/* A program that uses a key before and after another one, with another PIN, has taken its place. */
+static int betrayed(const char *label)
+{
+    hx_key *key = NULL;
+    hx *ctx = NULL;
+    int result = begin(&ctx);
+
+    if (!result && !(result = open_key(ctx, label, &key)) && !(result = use(key))) {
+        fake->token[0].object[2].key = 3;
+        strcpy(fake->token[0].object[2].auth, "later");
+        put("pin", 0600, "later");
+        result = use(key);
+    }
+    hx_key_close(key);
+    hx_free(ctx);
+    return result;
+}
+
+static void another_key_with_another_pin_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    configure("right");
+    assert_int_equal(in_process(betrayed, "shut"), HX_E_DEVICE);
+}
+
 #define THREADS 8
 
 static void *use_five_times(void *key)
@@ -269,6 +341,37 @@ static int reset(void **state)
     return setenv("STATE_DIRECTORY", in_box("state"), 1) || reset_fake(state);
 }
 
+/* A program that goes through more keys than a page of memory has rows, and back to the first. */
+static int collector(const char *arg)
+{
+    struct fake_object *object;
+    hx_key *key = NULL;
+    hx *ctx = NULL;
+    int result = begin(&ctx);
+
+    for (unsigned i = 0; i < 600 && !result; i++) {
+        for (object = fake->token[0].object; strcmp(object->label, arg); object++)
+            ;
+        object->uid = 1000 + i % 300; /* which the core takes for another */
+        if (!(result = open_key(ctx, arg, &key)))
+            result = use(key);
+        hx_key_close(key);
+        key = NULL;
+    }
+    snprintf(told->reason, sizeof told->reason, "%s", hx_last_error());
+    hx_free(ctx);
+    return result;
+}
+
+static void there_is_no_end_to_keys_whose_pin_is_right(void **state)
+{
+    (void)state;
+    configure("right");
+    if (in_process(collector, "mac"))
+        fail_msg("%s", told->reason);
+    assert_int_equal(tried(), 600);
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, reset, keeps_the_contract)
 
 int main(void)
@@ -280,7 +383,10 @@ int main(void)
         STORY(a_persons_login_has_all_keys_tried_again),
         STORY(another_key_in_its_place_is_tried),
         STORY(four_workers_lose_one_try_together),
+        STORY(workers_lose_one_try_when_the_keys_pin_is_changed_under_them),
+        STORY(another_key_with_another_pin_is_not_taken_for_it),
         STORY(threads_share_one_try),
+        STORY(there_is_no_end_to_keys_whose_pin_is_right),
         STORY(a_token_whose_pin_may_be_empty_is_tried_once_and_is_no_pinpad),
     };
 

@@ -202,6 +202,15 @@ static void put_two(const char *b_lines)
     put("hsmux.conf", 0600, conf);
 }
 
+static struct fake_object *find_pin(unsigned token)
+{
+    struct fake_object *object = fake->token[token].object;
+
+    while (!object->label[0] || strcmp(object->label, "pin"))
+        object++;
+    return object;
+}
+
 static void the_pin_is_read_from_another_token(void **state)
 {
     (void)state;
@@ -210,6 +219,30 @@ static void the_pin_is_read_from_another_token(void **state)
     assert_string_equal(fake->token[0].last_pin, "right");
     assert_string_equal(fake->token[1].last_pin, "other");
     assert_int_equal(fake->calls[FAKE_LOGIN], 2);
+}
+
+/* What another token keeps was a PIN file before, and is read as one. */
+static void the_line_end_of_a_pin_from_another_token_is_not_sent(void **state)
+{
+    static const char *const kept[] = { "right\n", "right\r\n", "right" };
+    struct fake_object *pin;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        put_two("pin = other");
+        pin = find_pin(1);
+        pin->value_len = strlen(kept[i]);
+        memcpy(pin->value, kept[i], pin->value_len);
+        assert_int_equal(in_process(read_thing, "hsm:a/data/thing"), 0);
+        assert_string_equal(fake->token[0].last_pin, "right");
+    }
+    put_two("pin = other");
+    pin = find_pin(1);
+    pin->value_len = 1;
+    pin->value[0] = '\n';
+    assert_int_equal(in_process(read_thing, "hsm:a/data/thing"), HX_E_CONFIG);
+    says("'hsm:b/data/pin': it is empty");
+    assert_int_equal(fake->calls[FAKE_LOGIN], 1);
 }
 
 static void tokens_that_wait_for_each_others_pin_are_an_error(void **state)
@@ -275,6 +308,7 @@ int main(void)
         STORY(a_systemd_credential_is_sent),
         STORY(with_no_ini_the_tokens_own_credential_is_sent),
         STORY(the_pin_is_read_from_another_token),
+        STORY(the_line_end_of_a_pin_from_another_token_is_not_sent),
         STORY(tokens_that_wait_for_each_others_pin_are_an_error),
         STORY(a_pin_once_read_serves_when_its_file_cannot_be_read_any_more),
     };

@@ -124,7 +124,8 @@ static inline size_t listed(struct fixture *f, uint32_t kind, const char *label)
     return count;
 }
 
-static inline int read_ref(struct fixture *f, uint32_t kind, const char *ref, struct blob *ret)
+/* pin: what it is authorised with before; NULL: it is not. */
+static inline int read_with(struct fixture *f, uint32_t kind, const char *ref, const char *pin, struct blob *ret)
 {
     const struct hx_plugin *plugin = tpm2_plugin_entry();
     struct plugin_objects info;
@@ -138,7 +139,9 @@ static inline int read_ref(struct fixture *f, uint32_t kind, const char *ref, st
     if (!result) {
         assert_int_equal(info.count, 1);
         assert_int_equal(info.object[0].kind, kind);
-        result = plugin->read(object, HX_VALUE, &bytes.out);
+        result = pin ? plugin->authorise(object, pin, strlen(pin)) : 0;
+        if (!result)
+            result = plugin->read(object, HX_VALUE, &bytes.out);
         plugin->unload(object);
     }
     if (!result && ret) {
@@ -149,6 +152,11 @@ static inline int read_ref(struct fixture *f, uint32_t kind, const char *ref, st
     plugin_bytes_free(&bytes);
     plugin_objects_free(&info);
     return result;
+}
+
+static inline int read_ref(struct fixture *f, uint32_t kind, const char *ref, struct blob *ret)
+{
+    return read_with(f, kind, ref, NULL, ret);
 }
 
 static inline void holds(struct fixture *f, uint32_t kind, const char *ref, const struct blob *blob)

@@ -106,6 +106,7 @@ static int login(struct fixture *f, const char *pin)
 static void with_a_pin_it_wants_the_pin(void **state)
 {
     struct fixture *f = *state;
+    struct blob found;
     char ref[64];
 
     plugin_host_set(&f->host, "pin", "");
@@ -113,18 +114,48 @@ static void with_a_pin_it_wants_the_pin(void **state)
     assert_int_equal(import(f, &pin_spec, &secret, ref), HX_E_LOGIN);
     assert_int_equal(login(f, "2468"), 0);
     assert_int_equal(import(f, &pin_spec, &secret, ref), 0);
-    holds(f, HX_DATA, ref, &secret);
     reopen(f);
     assert_int_equal(read_ref(f, HX_DATA, ref, NULL), HX_E_LOGIN);
-    assert_int_equal(login(f, "1357"), 0); /* nothing is loaded that it could be tried on */
-    assert_int_equal(read_ref(f, HX_DATA, ref, NULL), HX_E_PIN);
+    assert_int_equal(read_with(f, HX_DATA, ref, "1357", NULL), HX_E_PIN);
     assert_int_equal(tpm_fixture_property(&f->tpm, TPM2_PT_LOCKOUT_COUNTER), 0);
-    assert_int_equal(login(f, "2468"), 0);
-    holds(f, HX_DATA, ref, &secret);
+    assert_int_equal(read_with(f, HX_DATA, ref, "2468", &found), 0);
+    assert_int_equal(found.len, secret.len);
+    assert_memory_equal(found.data, secret.data, secret.len);
     plugin_host_set(&f->host, "pin", NULL);
     reopen(f);
     assert_int_equal(read_ref(f, HX_DATA, ref, NULL), HX_E_LOGIN);
     assert_int_equal(tpm_fixture_left(&f->tpm), 0);
+}
+
+/* Other programs seal so that wrong auth values count, and write into the file what is not true. */
+static void others_data_costs_a_try_at_a_time_and_never_the_last(void **state)
+{
+    static const char theirs[] = "s:theirs.sealed";
+    struct fixture *f = *state;
+    struct blob found;
+
+    tpm_fixture_run(
+        &f->tpm,
+        "umask 077; mkdir -p place; tpm2_createprimary -C o -G ecc -c srk.ctx -a 'restricted|decrypt|fixedtpm|"
+        "fixedparent|sensitivedataorigin|userwithauth|noda'; tpm2_flushcontext -t; "
+        "tpm2_evictcontrol -C o -c srk.ctx 0x81000001; printf 31415926 | tpm2_create -C 0x81000001 -i - "
+        "-u pub -r priv -p theirs -a 'fixedtpm|fixedparent|userwithauth'; "
+        "tpm2_encodeobject -C 0x81000001 -u pub -r priv -o place/theirs.sealed; chmod 600 place/theirs.sealed; "
+        "tpm2_flushcontext -t");
+    plugin_host_set(&f->host, "pin", "");
+    reopen(f);
+    assert_int_equal(login(f, "ours"), 0); /* that one is for what is made */
+    for (uint32_t wrong = 1; wrong < 3; wrong++) {
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(read_ref(f, HX_DATA, theirs, NULL), HX_E_LOGIN);
+        assert_int_equal(tpm_fixture_property(&f->tpm, TPM2_PT_LOCKOUT_COUNTER), wrong - 1);
+        assert_int_equal(read_with(f, HX_DATA, theirs, "ours", NULL), HX_E_PIN);
+        assert_int_equal(tpm_fixture_property(&f->tpm, TPM2_PT_LOCKOUT_COUNTER), wrong);
+    }
+    assert_int_equal(read_with(f, HX_DATA, theirs, "theirs", NULL), HX_E_LOCKED);
+    tpm_fixture_run(&f->tpm, "tpm2_dictionarylockout --clear-lockout");
+    assert_int_equal(read_with(f, HX_DATA, theirs, "theirs", &found), 0);
+    assert_memory_equal(found.data, secret.data, secret.len);
 }
 
 static void data_without_a_pin_stays_so_when_one_is_set_later(void **state)
@@ -177,6 +208,7 @@ int main(void)
         T(a_file_without_sealed_data_says_so),
         T(another_tpm_does_not_give_it_out),
         T(with_a_pin_it_wants_the_pin),
+        T(others_data_costs_a_try_at_a_time_and_never_the_last),
         T(data_without_a_pin_stays_so_when_one_is_set_later),
         T(with_parameter_encryption_nobody_on_the_bus_reads_it),
         T(it_is_sealed_and_unsealed_where_all_slots_are_taken),

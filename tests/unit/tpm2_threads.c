@@ -197,6 +197,41 @@ static void eight_threads_try_a_pin_once(void **state)
     assert_int_equal(tpm_fixture_property(&tpm, TPM2_PT_LOCKOUT_COUNTER), 1);
 }
 
+static pthread_barrier_t gate;
+
+static void *sign_first(void *key)
+{
+    int result;
+
+    pthread_barrier_wait(&gate);
+    if ((result = sign(key)))
+        worst = result;
+    return NULL;
+}
+
+/* Who is told that a PIN is wanted takes none away from who was given it. */
+static void eight_threads_are_the_first_at_once(void **state)
+{
+    pthread_t thread[THREADS];
+
+    (void)state;
+    NEEDS_TPM();
+    worst = 0;
+    pthread_barrier_init(&gate, NULL, THREADS);
+    for (int i = 0; i < 40; i++) {
+        hx_key *key;
+
+        configure("pin = " AUTH "\n");
+        key = open_key(SHUT);
+        for (int j = 0; j < THREADS; j++)
+            assert_int_equal(pthread_create(&thread[j], NULL, sign_first, key), 0);
+        join_threads(thread);
+        hx_key_close(key);
+    }
+    pthread_barrier_destroy(&gate);
+    assert_int_equal(worst, 0);
+}
+
 /* While it is away signatures fail, and each thread may be in the midst of one; afterwards all work. */
 static void a_restart_under_eight_threads_is_survived(void **state)
 {
@@ -253,15 +288,52 @@ static void children_sign_beside_their_parents_threads(void **state)
     assert_int_equal(tpm_fixture_left(&tpm), 0);
 }
 
-int main(void)
+/* A program of its own, which ends while its threads sign: what it is the first to use, it is the first to lose. */
+static int sign_and_exit(const char *conf, int after_ms)
+{
+    pthread_t thread[THREADS];
+    hx_key *key;
+
+    if (hx_new(conf, &ctx) || hx_key_open(ctx, HELD, &key))
+        return 1;
+    start_threads(key, thread);
+    usleep((unsigned)after_ms * 1000);
+    exit(0);
+}
+
+static void a_process_ends_in_the_middle_of_encrypted_commands(void **state)
+{
+    char self[] = "/proc/self/exe", ms[8];
+    int status;
+
+    (void)state;
+    NEEDS_TPM();
+    configure("parameter-encryption = yes\n");
+    for (int i = 0; i < 10; i++) {
+        snprintf(ms, sizeof ms, "%d", 5 + 11 * i);
+        if (!fork()) {
+            execl(self, self, path_of("conf"), ms, NULL);
+            _exit(1);
+        }
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(tpm_fixture_left(&tpm), 0);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eight_threads_sign_fifty_times),
         cmocka_unit_test(eight_threads_sign_with_parameters_encrypted),
         cmocka_unit_test(eight_threads_try_a_pin_once),
+        cmocka_unit_test(eight_threads_are_the_first_at_once),
         cmocka_unit_test(a_restart_under_eight_threads_is_survived),
+        cmocka_unit_test(a_process_ends_in_the_middle_of_encrypted_commands),
         cmocka_unit_test(children_sign_beside_their_parents_threads),
     };
 
+    if (argc == 3)
+        return sign_and_exit(argv[1], atoi(argv[2]));
     return cmocka_run_group_tests(tests, start, stop);
 }
