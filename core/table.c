@@ -120,7 +120,7 @@ static void register_fork(void)
 }
 
 /* What is registered last is called first: libcrypto, too, must still be there while we wait for other threads, which
- * may be the first to use it.  It registers its own handler only if there is something to do, so we ask for a little. */
+ * may be the first to use it.  It registers its handler only if there is something to do, so we ask for a little. */
 static void register_exit(void)
 {
     OPENSSL_init_crypto(OPENSSL_INIT_ADD_ALL_DIGESTS, NULL);
