@@ -191,7 +191,7 @@ for part in 0 1 2 3 4 5; do
     refuses "the activation blob ends within"
 done
 
-step "ended at any byte"
+step "ended at any byte, or none at all"
 blob
 python3 - "$WORK/blob" <<-'END'
 	import sys
@@ -201,6 +201,7 @@ python3 - "$WORK/blob" <<-'END'
 	library.hx_free.argtypes = [c_void_p]
 	assert library.hx_new(None, byref(context)) == 0
 	taken = [size for size in range(len(blob)) if library.hx_activate(context, b"chip", blob[:size], size, None) == 0]
+	taken += [size for size in (0, 1, 700) if library.hx_activate(context, b"chip", None, size, None) == 0]
 	library.hx_free(context)
 	sys.exit("taken: %s" % taken if taken else 0)
 END
