@@ -221,6 +221,11 @@ step "and a good one is still taken"
 blob
 activates "$WORK/blob"
 
+step "a storage root key whose place another key has"
+tpm2_evictcontrol -C o -c 0x81000001 >/dev/null
+tpm_key 0x81000001 ecc
+expect_error "at handle 0x81000001 is no storage key: only if it is moved away can the SRK be made" hsmux tpm srk
+
 step "a TPM with a maker's certificate, and with a storage root key that somebody else made"
 stop_swtpm
 start_swtpm provisioned

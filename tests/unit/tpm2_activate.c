@@ -72,6 +72,40 @@ static void where_there_is_no_room_nothing_is_begun(void **state)
     assert_int_equal(tpm_fixture_commands(&f->tpm, TPM2_CC_CreatePrimary), 0);
 }
 
+static void put_srk(struct fixture *f, TPMA_OBJECT attributes, const char *auth)
+{
+    const struct tpm_fixture_key key = {
+        .handle = SRK, .type = TPM2_ALG_ECC, .size = TPM2_ECC_NIST_P256, .attributes = attributes, .auth = auth
+    };
+
+    tpm_fixture_make(&f->tpm, &key, 1);
+    reopen(f);
+}
+
+/* The last tries are not ours to spend. */
+static void an_srk_that_cannot_be_used_is_left_in_peace(void **state)
+{
+    static const TPMA_OBJECT storage = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+    struct fixture *f = *state;
+    struct sent old = begin(f), sent = send(f, TPM_BLOB_GOOD);
+
+    put_srk(f, TPMA_OBJECT_SIGN_ENCRYPT, NULL);
+    assert_int_equal(activate_sent(f, &sent), HX_E_CONFIG);
+    assert_true(plugin_host_said(&f->host, "no storage key"));
+    put_srk(f, storage | TPMA_OBJECT_NODA, "auth");
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(activate_sent(f, &sent), HX_E_CONFIG);
+        assert_true(plugin_host_said(&f->host, "wants an auth value"));
+    }
+    put_srk(f, storage, "auth");
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(activate_sent(f, &sent), i < 2 ? HX_E_CONFIG : HX_E_LOCKED);
+        reopen(f); /* or it would know */
+    }
+    assert_int_equal(tpm_fixture_property(&f->tpm, TPM2_PT_LOCKOUT_COUNTER), 2);
+    assert_works(f, &old);
+}
+
 /* Nobody else's activation has to wait until this process ends. */
 static void the_turn_is_given_on(void **state)
 {
@@ -98,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(on_a_bus_with_listeners_the_inner_key_is_not_seen),
         TEST(where_there_is_no_room_nothing_is_begun),
+        TEST(an_srk_that_cannot_be_used_is_left_in_peace),
         TEST(the_turn_is_given_on),
     };
 
