@@ -185,18 +185,9 @@ static bool can_activate(const struct hx_plugin *table)
     return table->activate;
 }
 
-/* Where the key would be: the token's secrets. */
-static int place_of_activation(struct hx *ctx, const struct token *token, struct hx_bytes *ret_address)
-{
-    static const struct hx_object secret = { .kind = HX_SECRET_KEY };
-
-    return ret_address ? address_print(context_name(ctx, token), &secret, false, ret_address) : HX_OK;
-}
-
-int hx_activate(struct hx *ctx, const char *name, const void *blob, size_t len, struct hx_bytes *ret_address)
+static int token_that_activates(struct hx *ctx, const char *name, struct token **ret)
 {
     AUTO_TOKEN struct token *token = NULL;
-    struct activation activation = { .blob = { blob, len } };
     int result = context_token_that(ctx, name, can_activate, &token);
 
     if (result)
@@ -204,8 +195,33 @@ int hx_activate(struct hx *ctx, const char *name, const void *blob, size_t len, 
     if (!token_table(token)->activate)
         return hx_error(HX_E_UNSUPPORTED, "token '%s': plugin '%s' cannot activate: it is no TPM", token_name(token),
                         token_table(token)->name);
-    if (!blob)
-        return place_of_activation(ctx, token, ret_address);
+    *ret = token;
+    token = NULL;
+    return HX_OK;
+}
+
+int hx_tpm_name(struct hx *ctx, const char *name, struct hx_bytes *ret)
+{
+    AUTO_TOKEN struct token *token = NULL;
+    struct hx_bytes found = { 0 };
+    int result = token_that_activates(ctx, name, &token);
+
+    if (result || (result = bytes_text(&found, context_name(ctx, token))))
+        return result;
+    *ret = found;
+    return HX_OK;
+}
+
+int hx_activate(struct hx *ctx, const char *name, const void *blob, size_t len, struct hx_bytes *ret_address)
+{
+    AUTO_TOKEN struct token *token = NULL;
+    struct activation activation = { .blob = { blob, len } };
+    int result;
+
+    if (!blob || !len)
+        return hx_error(HX_E_INVALID, "no activation blob");
+    if ((result = token_that_activates(ctx, name, &token)))
+        return result;
     sink_init(&activation.ref);
     if ((result = token_call(ctx, token, activate_step, &activation, TOKEN_ONCE)))
         hx_error_in(result, "token '%s': activate", token_name(token));

@@ -11,12 +11,12 @@
 /* The token that was named, or else the only TPM.  No token is touched: another one's PIN would be sent for nothing. */
 static int find_tpm(const struct call *call, hx *context, char **ret)
 {
-    AUTO_BYTES struct hx_bytes address = { 0 };
-    int result = hx_activate(context, option(call, O_TOKEN), NULL, 0, &address);
+    AUTO_BYTES struct hx_bytes name = { 0 };
+    int result = hx_tpm_name(context, option(call, O_TOKEN), &name);
 
     if (result)
         return fail_making(call, result);
-    *ret = address_token((const char *)address.data);
+    *ret = strdup((const char *)name.data);
     return *ret ? DONE : fail("out of memory");
 }
 

@@ -130,9 +130,12 @@ HX_API int hx_login(hx *, const char *token, const void *pin, size_t len);
  * sent again. PKCS#11 v2.40 §5.5. */
 HX_API int hx_initialise(hx *, const char *token, const struct hx_spec *, const struct hx_buf *pin, size_t pins);
 
-/* Hands a TPM an activation blob (its parts: TPM 2.0 Part 1 §24); ret_address: the key it made.  Without a blob (NULL)
- * no token is touched, and ret_address is "hsm:TOKEN/secret", of the token that would be asked. */
+/* Hands a TPM an activation blob (its parts: TPM 2.0 Part 1 §24); ret_address: the key it made. */
 HX_API int hx_activate(hx *, const char *token, const void *blob, size_t len, struct hx_bytes *ret_address);
+
+/* The name of the token that hx_activate() would ask: the one named, or with NULL the only TPM.  No token is touched.
+ */
+HX_API int hx_tpm_name(hx *, const char *token, struct hx_bytes *ret);
 
 /* What `hsmux status` shows: a call for each "configuration", "token", "passed-over" (a token, key or certificate that
  * plays no part), "candidate", "named-credential" and the "credential" (subject), with its name (path, token, address)

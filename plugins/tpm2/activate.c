@@ -181,6 +181,10 @@ static int try_key(struct activation *a)
     Esys_Free(mac);
     if (tpm_rc(rc) == TPM2_RC_COMMAND_CODE) /* it may have the sequence alone */
         return 0;
+    if (tpm_rc(rc) == TPM2_RC_BAD_AUTH)
+        return hx_fail(a->token->host, HX_E_INVALID,
+                       "the activation blob's key wants an auth value, and none is known: the service has to send "
+                       "another");
     return rc ? tpm_fail(a->token, rc, "try the activation blob's key") : 0;
 }
 

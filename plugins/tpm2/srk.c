@@ -55,15 +55,32 @@ int tpm_srk_make(struct tpm_token *token)
     return result;
 }
 
+/* One that is there is listed with the other handles.  Another key in its place is not, under that name; that it is in
+ * the way is said when the SRK is loaded. */
+static int is_listed(struct tpm_token *token, bool *ret)
+{
+    char label[TPM_LABEL_SIZE];
+    struct tpm_key *key;
+    int result = tpm_key_at(token, TPM_HANDLE_SRK, &key);
+
+    if (result && result != HX_E_NOT_FOUND)
+        return result;
+    *ret = !result && tpm_label_of(token, key, label) && !strcmp(label, "srk");
+    if (!result)
+        tpm_key_release(token, key);
+    return 0;
+}
+
 static int list_srk(struct tpm_token *token, struct hx_list *list)
 {
     static const unsigned char id[] = { TPM_HANDLE_SRK >> 24, 0, 0, TPM_HANDLE_SRK & 0xff };
     struct hx_object info;
+    bool listed;
     int result;
 
     if (!list->want || !list->want->label || strcmp(list->want->label, "srk") || !tpm_wants_kind(list, HX_PRIVATE_KEY))
         return 0;
-    if (tpm_has_handle(token, TPM_HANDLE_SRK, &result) || result)
+    if ((result = is_listed(token, &listed)) || listed)
         return result;
     tpm_public_facts(&template.publicArea, &info);
     info.label = "srk";

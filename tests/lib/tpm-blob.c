@@ -195,6 +195,12 @@ static int describe_key(const struct tpm_blob_order *order, TPM2B_SENSITIVE *ret
         ret_area->objectAttributes &= ~TPMA_OBJECT_SIGN_ENCRYPT;
         parms->scheme.scheme = TPM2_ALG_NULL;
     }
+    if (order->fault == TPM_BLOB_RESTRICTED)
+        ret_area->objectAttributes |= TPMA_OBJECT_RESTRICTED;
+    if (order->fault == TPM_BLOB_POLICY)
+        ret_area->objectAttributes &= ~TPMA_OBJECT_USERWITHAUTH;
+    if (order->fault == TPM_BLOB_AUTH)
+        secret->authValue = (TPM2B_AUTH){ .size = 4, .buffer = "auth" };
     if (order->fault == TPM_BLOB_UNIQUE)
         text.data[0] ^= 1;
     return EVP_Digest(text.data, text.len, unique->buffer, NULL, EVP_sha256(), NULL) ? 0 : -1;
@@ -291,6 +297,7 @@ int tpm_blob_make(const struct tpm_blob_order *order, struct tpm_blob *ret)
         RAND_bytes(inner, sizeof inner) != 1 || add_credential(order, &blob, &ek, &srk, inner) ||
         add_key(order, &blob, &srk, inner))
         return -1;
+    memcpy(blob.inner, inner, sizeof blob.inner);
     append_sized(&rest, order->rest.data, order->rest.len);
     add_part(&blob, TPM_BLOB_REST, &rest);
     *ret = blob;
@@ -301,7 +308,7 @@ const char *tpm_blob_fault_name(int fault)
 {
     static const char *const names[TPM_BLOB_FAULTS] = {
         "good",   "other-name", "short-inner", "long-inner", "other-inner", "no-inner", "inner-integrity",
-        "unique", "fixed",      "sealed",      "sha1",
+        "unique", "fixed",      "sealed",      "sha1",       "restricted",  "policy",   "auth",
     };
 
     return fault >= 0 && fault < TPM_BLOB_FAULTS ? names[fault] : NULL;

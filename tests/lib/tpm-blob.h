@@ -30,6 +30,9 @@ enum tpm_blob_fault {
     TPM_BLOB_FIXED, /* it says that the key has never left its TPM */
     TPM_BLOB_SEALED, /* it is sealed data, no key */
     TPM_BLOB_SHA1, /* it is a key for HMAC with SHA-1 */
+    TPM_BLOB_RESTRICTED, /* the key makes HMACs of the TPM's own words only */
+    TPM_BLOB_POLICY, /* no auth value will do for it */
+    TPM_BLOB_AUTH, /* it has an auth value */
     TPM_BLOB_FAULTS,
 };
 
@@ -44,6 +47,7 @@ struct tpm_blob {
     unsigned char data[4096];
     size_t len;
     size_t start[TPM_BLOB_PARTS + 1]; /* of each part; the last: len */
+    unsigned char inner[16]; /* the inner key, which the service tells nobody else */
 };
 
 /* 0, or -1: the EK or SRK is none, the key is too long, or libcrypto failed. */

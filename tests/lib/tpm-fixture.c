@@ -4,6 +4,7 @@
 
 #include "tpm-pcap.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -161,9 +162,10 @@ long tpm_fixture_commands(const struct tpm_fixture *f, uint32_t code)
     return count;
 }
 
+/* Who has it open goes on in the same file: were it removed, all that is counted after that would be 0. */
 void tpm_fixture_forget(const struct tpm_fixture *f)
 {
-    unlink(path_of(f, "pcap"));
+    assert_true(!truncate(path_of(f, "pcap"), 0) || errno == ENOENT);
 }
 
 void tpm_fixture_run(const struct tpm_fixture *f, const char *fmt, ...)

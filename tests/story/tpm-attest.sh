@@ -191,7 +191,7 @@ for part in 0 1 2 3 4 5; do
     refuses "the activation blob ends within"
 done
 
-step "ended at any byte"
+step "ended at any byte, or none at all"
 blob
 python3 - "$WORK/blob" <<-'END'
 	import sys
@@ -201,6 +201,7 @@ python3 - "$WORK/blob" <<-'END'
 	library.hx_free.argtypes = [c_void_p]
 	assert library.hx_new(None, byref(context)) == 0
 	taken = [size for size in range(len(blob)) if library.hx_activate(context, b"chip", blob[:size], size, None) == 0]
+	taken += [size for size in (0, 1, 700) if library.hx_activate(context, b"chip", None, size, None) == 0]
 	library.hx_free(context)
 	sys.exit("taken: %s" % taken if taken else 0)
 END
@@ -219,6 +220,11 @@ done
 step "and a good one is still taken"
 blob
 activates "$WORK/blob"
+
+step "a storage root key whose place another key has"
+tpm2_evictcontrol -C o -c 0x81000001 >/dev/null
+tpm_key 0x81000001 ecc
+expect_error "at handle 0x81000001 is no storage key: only if it is moved away can the SRK be made" hsmux tpm srk
 
 step "a TPM with a maker's certificate, and with a storage root key that somebody else made"
 stop_swtpm

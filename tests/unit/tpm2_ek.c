@@ -121,6 +121,7 @@ static void another_srk_that_is_there_stays(void **state)
 {
     struct fixture *f = *state;
     struct public srk, theirs;
+    char ref[32];
 
     tpm_fixture_run(&f->tpm, "tpm2_createprimary -C o -G ecc256 -c ctx; tpm2_readpublic -c ctx -o theirs; "
                              "tpm2_evictcontrol -c ctx 0x81000001; tpm2_flushcontext -t");
@@ -130,7 +131,8 @@ static void another_srk_that_is_there_stays(void **state)
     tpm_fixture_make(&f->tpm,
                      &(struct tpm_fixture_key){ .handle = SRK, .type = TPM2_ALG_ECC, .size = TPM2_ECC_NIST_P256 }, 1);
     reopen(f);
-    assert_int_equal(load(f, "srk", &srk), HX_E_UNSUPPORTED);
+    assert_int_equal(listed(f, "srk", ref), 1);
+    assert_int_equal(load(f, ref, &srk), HX_E_UNSUPPORTED);
     assert_true(plugin_host_said(&f->host, "no storage key"));
 }
 
@@ -159,6 +161,34 @@ static void the_makers_template_and_nonce_make_the_ek(void **state)
                    "restricted|decrypt'; " READ);
     assert_int_equal(tpm_fixture_left(&f->tpm), 0);
     assert_string_equal(f->host.log, "");
+}
+
+/* Whatever attributes it has, the EK is no identity of ours; find() looks. */
+static void a_template_that_lets_the_ek_sign_makes_no_candidate_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct public own;
+
+    tpm_fixture_run(&f->tpm, "tpm2_createprimary -C e -g sha256 -G rsa2048 -c ctx -a 'fixedtpm|fixedparent|"
+                             "sensitivedataorigin|userwithauth|sign|decrypt'; " READ
+                             "; cp public first; { tail -c +3 public | head -c -258; printf '\\000\\000'; } >template");
+    write_nv(f, "0x01c00004", "template");
+    reopen(f);
+    own = find(f, "ek");
+    assert_made_by(f, &own, "cp first public");
+}
+
+static void a_nonce_or_template_that_is_too_long_is_none(void **state)
+{
+    struct fixture *f = *state;
+    struct public usual = find(f, "ek"), ek;
+
+    tpm_fixture_run(&f->tpm, "head -c 2000 /dev/zero | tr '\\000' n >long");
+    write_nv(f, "0x01c00003", "long");
+    write_nv(f, "0x01c00004", "long");
+    reopen(f);
+    ek = find(f, "ek");
+    assert_same(&ek, &usual);
 }
 
 static void a_provisioned_tpm_has_the_ek_of_its_certificate(void **state)
@@ -232,6 +262,8 @@ int main(void)
         TEST(the_srk_is_made_by_loading_alone_and_then_kept),
         TEST(another_srk_that_is_there_stays),
         TEST(the_makers_template_and_nonce_make_the_ek),
+        TEST(a_template_that_lets_the_ek_sign_makes_no_candidate_of_it),
+        TEST(a_nonce_or_template_that_is_too_long_is_none),
         TEST(a_provisioned_tpm_has_the_ek_of_its_certificate),
         TEST(the_certificate_decides_between_two_templates),
         TEST(a_certificate_for_another_key_is_remarked_upon_once),

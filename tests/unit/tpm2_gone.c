@@ -71,11 +71,24 @@ static void what_is_pending_stays_so(void **state)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* tpm2-tss takes either for its own search, which ends at a TCP port on which anybody may listen. */
+static void no_way_at_all_is_an_error(void **state)
+{
+    struct bench *b = bench_of(state);
+
+    plugin_host_set(&b->host, "tcti", "");
+    assert_int_equal(b->plugin->open(&b->host.host, NULL, &b->token), HX_E_CONFIG);
+    plugin_host_set(&b->host, "tcti", "none");
+    assert_int_equal(b->plugin->open(&b->host.host, NULL, &b->token), HX_E_CONFIG);
+    assert_true(plugin_host_said(&b->host, "'none' names no TPM"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_command_that_ended_does_not_end_us),
         cmocka_unit_test(what_is_pending_stays_so),
+        cmocka_unit_test(no_way_at_all_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, bench_start, bench_stop);
