@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing certificate files.  Replacing or removing one certificate of several touches no other, nor a comment. */
+/* Writing certificate files.  Replacing or removing one certificate of several touches no other, nor what is said of
+ * that one: text belongs to the certificate that follows. */
 #include "certfile.h"
 #include "certificate.h"
 #include "merged.h"
