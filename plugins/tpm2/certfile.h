@@ -6,8 +6,8 @@
 #include "object.h"
 
 /* certstore.c: writes LABEL.pem, or puts it in the place of the one in the file, which holds a certificate of that
- * label (NULL: there is none). */
-int tpm_certfile_store(struct tpm_token *, const char *label, const char *file, const void *der, size_t len,
+ * label ("FILE" or "FILE#n"; NULL: there is none).  The file's mode stays. */
+int tpm_certfile_store(struct tpm_token *, const char *label, const char *member, const void *der, size_t len,
                        char ret_ref[TPM_REF_SIZE]);
 int tpm_certfile_remove(struct tpm_token *, uint32_t kind, const char *rest);
 

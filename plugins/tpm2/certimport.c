@@ -12,7 +12,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#define SAME 8 /* of one label, at most */
+#define SAME TPM_NVCERT_OLD /* of one label, at most */
 
 /* Where to: the label of a file that place names, or an index; none: we choose. */
 struct goal {
@@ -135,17 +135,31 @@ static int store_file(struct tpm_token *token, const struct goal *goal, const st
 static int store_index(struct tpm_token *token, const struct goal *goal, const struct same *same,
                        const struct hx_buf *der, char ret_ref[TPM_REF_SIZE])
 {
+    struct tpm_nvcert_new new = { .label = goal->label, .handle = goal->index, .der = der->data, .len = der->len };
     TPM2_HANDLE index;
     int result = 0;
 
-    for (size_t i = 0; i < same->count && !result && goal->index; i++)
-        if (index_of(same->ref[i]) == goal->index)
+    for (size_t i = 0; i < same->count && !result; i++) {
+        index = index_of(same->ref[i]);
+        if (index && index == goal->index)
             result = tpm_nvcert_remove(token, HX_CERTIFICATE, same->ref[i] + 2);
+        else if (index)
+            new.old[new.olds++] = index;
+    }
     if (!result)
-        result = tpm_nvcert_store(token, goal->label, goal->index, der->data, der->len, &index);
+        result = tpm_nvcert_store(token, &new, &index);
     if (!result)
         tpm_nvcert_ref(index, ret_ref);
     return result;
+}
+
+/* What is in a file is exchanged there, where all else that is in it stays, and keeps its label. */
+static bool is_in_file(const struct same *same)
+{
+    for (size_t i = 0; i < same->count; i++)
+        if (file_of(same->ref[i]))
+            return true;
+    return false;
 }
 
 static int store(struct tpm_token *token, const struct goal *goal, const struct same *same, const struct hx_buf *der,
@@ -153,7 +167,7 @@ static int store(struct tpm_token *token, const struct goal *goal, const struct 
 {
     int result;
 
-    if (goal->to_file)
+    if (goal->to_file || (!goal->index && is_in_file(same)))
         return store_file(token, goal, same, der, ret_ref);
     result = store_index(token, goal, same, der, ret_ref);
     if (result != HX_E_FULL || goal->index)

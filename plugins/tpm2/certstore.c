@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing certificate files.  Replacing or removing one certificate of several touches no other, nor a comment. */
+/* Writing certificate files.  Replacing or removing one certificate of several touches no other, nor what is said of
+ * that one: text belongs to the certificate that follows. */
 #include "certfile.h"
 #include "certificate.h"
 #include "merged.h"
@@ -7,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define MEMBER_SIZE (TPM_NAME_SIZE + 8) /* FILE#n */
 
 /* A file's text and what is in it. */
 struct contents {
@@ -36,6 +40,16 @@ static void free_contents(struct contents *contents)
     tpm_pem_free(&contents->pem);
 }
 
+/* What else is in it may be a key. */
+static mode_t mode_of(const struct tpm_directory *locked, const char *file, const struct contents *contents)
+{
+    struct stat st;
+
+    if (!fstatat(locked->fd, file, &st, 0))
+        return st.st_mode & 0777;
+    return contents->pem.others ? 0600 : 0644;
+}
+
 /* Writes the text with one block exchanged, or taken out. */
 static int rewrite(const struct tpm_directory *locked, const char *file, const struct contents *contents,
                    const struct tpm_pem_block *block, const char *pem, size_t pem_len)
@@ -49,23 +63,27 @@ static int rewrite(const struct tpm_directory *locked, const char *file, const s
     to = mempcpy(to, contents->text, block->start);
     to = mempcpy(to, pem, pem_len);
     memcpy(to, contents->text + block->end, contents->len - block->end);
-    result = tpm_directory_write(locked, file, 0644, joined, total, true);
+    result = tpm_directory_write(locked, file, mode_of(locked, file, contents), joined, total, true);
     free(joined);
     return result;
 }
 
-static int exchange(const struct tpm_merged *merged, const struct tpm_directory *locked, const char *file,
+static int exchange(const struct tpm_merged *merged, const struct tpm_directory *locked, const char *member,
                     const char *pem, size_t pem_len)
 {
     struct contents contents;
-    int result = read_contents(merged, file, &contents);
+    char file[TPM_REF_SIZE];
+    size_t index = 0;
+    int result = tpm_certfile_parse_ref(member, file, &index)
+                     ? read_contents(merged, file, &contents)
+                     : hx_fail(merged->host, HX_E_NOT_FOUND, "'%s' is no certificate's file", member);
 
     if (result)
         return result;
-    if (contents.pem.count + contents.pem.others == 1)
-        result = tpm_directory_write(locked, file, 0644, pem, pem_len, true);
-    else if (contents.pem.count)
-        result = rewrite(locked, file, &contents, &contents.pem.block[0], pem, pem_len);
+    if (index < contents.pem.count && contents.pem.count + contents.pem.others == 1)
+        result = tpm_directory_write(locked, file, mode_of(locked, file, &contents), pem, pem_len, true);
+    else if (index < contents.pem.count)
+        result = rewrite(locked, file, &contents, &contents.pem.block[index], pem, pem_len);
     else
         result = hx_fail(merged->host, HX_E_NOT_FOUND, "there is no certificate in '%s' any more", file);
     free_contents(&contents);
@@ -74,7 +92,7 @@ static int exchange(const struct tpm_merged *merged, const struct tpm_directory 
 
 /* A key in LABEL.pem stays where it is. */
 static int write_new(const struct tpm_merged *merged, const struct tpm_directory *locked, const char *label,
-                     const char *pem, size_t pem_len, char ret_file[TPM_NAME_SIZE])
+                     const char *pem, size_t pem_len, char ret_file[MEMBER_SIZE])
 {
     if (!tpm_name_print(label, ".pem", ret_file))
         return hx_fail(merged->host, HX_E_INVALID,
@@ -84,17 +102,17 @@ static int write_new(const struct tpm_merged *merged, const struct tpm_directory
     return tpm_directory_write(locked, ret_file, 0644, pem, pem_len, false);
 }
 
-static int store(const struct tpm_merged *merged, const char *label, const char *file, const char *pem, size_t pem_len,
-                 char ret_file[TPM_NAME_SIZE])
+static int store(const struct tpm_merged *merged, const char *label, const char *member, const char *pem,
+                 size_t pem_len, char ret_file[MEMBER_SIZE])
 {
     struct tpm_directory locked;
     int result = tpm_merged_lock(merged, NULL, &locked);
 
     if (result)
         return result;
-    if (file) {
-        snprintf(ret_file, TPM_NAME_SIZE, "%s", file);
-        result = exchange(merged, &locked, file, pem, pem_len);
+    if (member) {
+        snprintf(ret_file, MEMBER_SIZE, "%s", member);
+        result = exchange(merged, &locked, member, pem, pem_len);
     } else {
         result = write_new(merged, &locked, label, pem, pem_len, ret_file);
     }
@@ -102,11 +120,11 @@ static int store(const struct tpm_merged *merged, const char *label, const char 
     return result;
 }
 
-int tpm_certfile_store(struct tpm_token *token, const char *label, const char *file, const void *der, size_t len,
+int tpm_certfile_store(struct tpm_token *token, const char *label, const char *member, const void *der, size_t len,
                        char ret_ref[TPM_REF_SIZE])
 {
     struct tpm_merged merged;
-    char name[TPM_NAME_SIZE], *pem;
+    char name[MEMBER_SIZE], *pem;
     size_t pem_len;
     int result;
 
@@ -114,7 +132,7 @@ int tpm_certfile_store(struct tpm_token *token, const char *label, const char *f
         return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");
     result = tpm_merged_open(token->host, &merged);
     if (!result) {
-        result = store(&merged, label, file, pem, pem_len, name);
+        result = store(&merged, label, member, pem, pem_len, name);
         tpm_merged_close(&merged);
     }
     free(pem);

@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,48 @@ void tpm_crypto_forked(void)
 
     lock = fresh;
     current = NULL;
+}
+
+bool tpm_sha256(const void *data, size_t len, unsigned char ret[TPM2_SHA256_DIGEST_SIZE])
+{
+    OSSL_LIB_CTX *lib = context();
+    bool ok;
+
+    ERR_set_mark();
+    ok = lib && EVP_Q_digest(lib, "SHA256", NULL, data, len, ret, NULL);
+    ERR_pop_to_mark();
+    return ok;
+}
+
+bool tpm_random_key(unsigned char ret[TPM_AES])
+{
+    OSSL_LIB_CTX *lib = context();
+    bool ok;
+
+    ERR_set_mark();
+    ok = lib && RAND_priv_bytes_ex(lib, ret, TPM_AES, 0) > 0;
+    ERR_pop_to_mark();
+    return ok;
+}
+
+bool tpm_aes_cfb(const unsigned char key[TPM_AES], unsigned char *data, size_t len)
+{
+    static const unsigned char zeroes[TPM_AES];
+    OSSL_LIB_CTX *lib = context();
+    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER *cipher;
+    int done;
+    bool ok;
+
+    ERR_set_mark();
+    ctx = EVP_CIPHER_CTX_new();
+    cipher = lib ? EVP_CIPHER_fetch(lib, "AES-128-CFB", NULL) : NULL;
+    ok = ctx && cipher && EVP_EncryptInit_ex2(ctx, cipher, key, zeroes, NULL) &&
+         EVP_EncryptUpdate(ctx, data, &done, data, (int)len) && (size_t)done == len;
+    EVP_CIPHER_free(cipher);
+    EVP_CIPHER_CTX_free(ctx);
+    ERR_pop_to_mark();
+    return ok;
 }
 
 bool tpm_label_id(const char *label, unsigned char ret[TPM_ID])

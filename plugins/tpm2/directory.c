@@ -54,7 +54,6 @@ int tpm_directory_error(const struct tpm_directory *directory, int error, const 
 /* Whoever may write it decides which key an application gets: that must be root or this user. */
 static int check(const struct tpm_directory *directory, const char *file, const struct stat *st, bool secret)
 {
-    bool is_directory = S_ISDIR(st->st_mode);
     unsigned mode = (unsigned)st->st_mode & 07777, user = (unsigned)geteuid();
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s%s%s", directory->path, file ? "/" : "", file ? file : "");
@@ -65,8 +64,8 @@ static int check(const struct tpm_directory *directory, const char *file, const 
         return hx_fail(directory->host, HX_E_CONFIG, "'%s' is open to others (mode %04o): chmod 600 '%s'", path, mode,
                        path);
     if (mode & 022)
-        return hx_fail(directory->host, HX_E_CONFIG, "others may write '%s' (mode %04o): chmod %s '%s'", path, mode,
-                       is_directory ? "755" : "644", path);
+        return hx_fail(directory->host, HX_E_CONFIG, "others may write '%s' (mode %04o): chmod go-w '%s'", path, mode,
+                       path);
     return 0;
 }
 
@@ -79,7 +78,7 @@ static bool is_out_of_reach(const char *path)
 
 int tpm_directory_open(const struct hx_host *host, const char *path, struct tpm_directory *ret)
 {
-    struct tpm_directory directory = { .host = host, .path = path };
+    struct tpm_directory directory = { .host = host, .path = path, .lock = -1 };
     struct stat st;
     directory.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory.fd < 0) {
@@ -101,8 +100,10 @@ int tpm_directory_open(const struct hx_host *host, const char *path, struct tpm_
 void tpm_directory_close(struct tpm_directory *directory)
 {
     /* Said aloud, since a child forked meanwhile holds the same open file, and with it the lock. */
-    if (directory->locked)
-        flock(directory->fd, LOCK_UN);
+    if (directory->lock >= 0) {
+        flock(directory->lock, LOCK_UN);
+        close(directory->lock);
+    }
     close(directory->fd);
 }
 

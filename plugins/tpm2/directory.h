@@ -12,7 +12,7 @@ struct tpm_directory {
     const struct hx_host *host;
     const char *path; /* the caller's: it outlives this */
     int fd;
-    bool locked;
+    int lock; /* -1: it is not locked */
 };
 
 /* HX_E_NOT_FOUND: there is none, or none that this user can get at: it is empty.  *ret: for tpm_directory_close(). */

@@ -3,6 +3,7 @@
 #include "make.h"
 #include "parent.h"
 #include "turn.h"
+#include "wrap.h"
 
 #include <string.h>
 #include <tss2/tss2_mu.h>
@@ -86,21 +87,34 @@ int tpm_fresh_create(struct tpm_token *token, const struct tpm_plan *plan, const
     return result;
 }
 
-/* Without inner and outer wrapping a duplicate is the marshalled sensitive area (Part 1 §23.3). */
+/* As it is: without inner and outer wrapping a duplicate is the marshalled sensitive area (Part 1 §23.3). */
+static bool marshal(const TPM2B_SENSITIVE *secret, TPM2B_PRIVATE *ret)
+{
+    size_t len = 0;
+    bool ok = !Tss2_MU_TPM2B_SENSITIVE_Marshal(secret, ret->buffer, sizeof ret->buffer, &len);
+
+    ret->size = (UINT16)len;
+    return ok;
+}
+
 static int import(struct tpm_token *token, const struct tpm_parent *parent, ESYS_TR session,
                   const TPM2B_SENSITIVE *secret, struct tpm_fresh *fresh)
 {
-    static const TPMT_SYM_DEF_OBJECT no_wrap = { .algorithm = TPM2_ALG_NULL };
+    static const TPMT_SYM_DEF_OBJECT no_wrap = { .algorithm = TPM2_ALG_NULL },
+                                     aes = { TPM2_ALG_AES, { .aes = 128 }, { .aes = TPM2_ALG_CFB } };
     static const TPM2B_ENCRYPTED_SECRET no_seed;
     TPM2B_PRIVATE duplicate = { 0 }, *private = NULL;
-    size_t len = 0;
-    TSS2_RC rc = Tss2_MU_TPM2B_SENSITIVE_Marshal(secret, duplicate.buffer, sizeof duplicate.buffer, &len);
+    TPM2B_DATA key = { 0 };
+    bool wraps = token->encrypts;
+    TSS2_RC rc;
 
-    duplicate.size = (UINT16)len;
-    if (!rc)
-        rc = Esys_Import(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &fresh->public,
-                         &duplicate, &no_seed, &no_wrap, &private);
+    if (!(wraps ? tpm_wrap(&fresh->public, secret, &key, &duplicate) : marshal(secret, &duplicate)))
+        return hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");
+    tpm_encrypt(token->tpm->esys, session, TPMA_SESSION_DECRYPT); /* that key */
+    rc = Esys_Import(token->tpm->esys, parent->tr, session, ESYS_TR_NONE, ESYS_TR_NONE, wraps ? &key : NULL,
+                     &fresh->public, &duplicate, &no_seed, wraps ? &aes : &no_wrap, &private);
     explicit_bzero(&duplicate, sizeof duplicate);
+    explicit_bzero(&key, sizeof key);
     if (rc)
         return tpm_parent_fail(token, parent, rc, "import the key");
     fresh->private = *private;

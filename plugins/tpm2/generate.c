@@ -42,13 +42,13 @@ int tpm_make_check_curve(struct tpm_token *token, TPM2_ECC_CURVE curve)
     return found ? 0 : hx_fail(token->host, HX_E_UNSUPPORTED, "this TPM does not have that curve");
 }
 
-static int check_rsa(struct tpm_token *token, const TPMT_PUBLIC *public)
+int tpm_make_check_rsa(struct tpm_token *token, const TPMT_PUBLIC *public)
 {
     TPMT_PUBLIC_PARMS parms = { .type = public->type, .parameters = public->parameters };
     TSS2_RC rc = Esys_TestParms(token->tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &parms);
 
     if (rc && tpm_rc(rc) == TPM2_RC_VALUE)
-        return hx_fail(token->host, HX_E_UNSUPPORTED, "this TPM makes no RSA keys of %u bits, or of that exponent",
+        return hx_fail(token->host, HX_E_UNSUPPORTED, "this TPM has no RSA keys of %u bits, or of that exponent",
                        public->parameters.rsaDetail.keyBits);
     return rc ? tpm_fail(token, rc, "ask for such a key") : 0;
 }
@@ -71,7 +71,7 @@ static int fill(struct tpm_token *token, const struct hx_spec *spec, const struc
                                              .scheme.scheme = TPM2_ALG_NULL,
                                              .keyBits = (UINT16)(spec->bits ? spec->bits : 2048),
                                              .exponent = spec->rsa_e == 65537 ? 0 : (UINT32)spec->rsa_e };
-        return check_rsa(token, ret);
+        return tpm_make_check_rsa(token, ret);
     }
     if (spec->type != HX_GENERIC) {
         ret->type = TPM2_ALG_ECC;

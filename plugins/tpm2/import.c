@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys and secrets that were made elsewhere (TPM2_Import, TPM 2.0 Part 3 §13.3), which from then on stay in the TPM. */
+#include "crypto.h"
 #include "label.h"
 #include "make.h"
 #include "room.h"
@@ -68,7 +69,7 @@ static int fill_rsa(struct tpm_token *token, const struct hx_buf *part, size_t p
     memcpy(public->unique.rsa.buffer, n.data, n.len);
     secret->sensitive.rsa.size = (UINT16)p.len;
     memcpy(secret->sensitive.rsa.buffer, p.data, p.len);
-    return 0;
+    return tpm_make_check_rsa(token, public);
 }
 
 static void keep(TPM2B_ECC_PARAMETER *ret, struct hx_buf number, size_t width)
@@ -101,22 +102,11 @@ static int fill_ecc(struct tpm_token *token, const struct hx_spec *spec, const s
     return tpm_make_check_curve(token, curve);
 }
 
+/* Not by the TPM: what it is to hash would travel as it is. */
 static int hash(struct tpm_token *token, const void *data, size_t len, TPM2B_DIGEST *ret)
 {
-    TPM2B_MAX_BUFFER in = { .size = (UINT16)len };
-    TPM2B_DIGEST *digest = NULL;
-    TSS2_RC rc;
-
-    memcpy(in.buffer, data, len);
-    rc = Esys_Hash(token->tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &in, TPM2_ALG_SHA256, ESYS_TR_RH_NULL,
-                   &digest, NULL);
-    explicit_bzero(&in, sizeof in);
-    if (rc)
-        return tpm_fail(token, rc, "hash");
-    *ret = *digest;
-    explicit_bzero(digest, sizeof *digest);
-    Esys_Free(digest);
-    return 0;
+    ret->size = TPM2_SHA256_DIGEST_SIZE;
+    return tpm_sha256(data, len, ret->buffer) ? 0 : hx_fail(token->host, HX_E_NO_MEMORY, "out of memory");
 }
 
 /* One that is longer than the hash's block is hashed first (RFC 2104 §3), and so is good for that hash alone. */

@@ -20,7 +20,7 @@ struct tpm_label {
     TPM2_HANDLE handle; /* of a persistent object or an NV index */
     TPM2B_NAME name; /* size 0: whatever is at the handle */
     bool wants_auth;
-    bool is_gone; /* not shown, and removed by whatever next makes or removes a key */
+    bool is_gone; /* not shown, and removed by whatever next makes or removes a key, or imports a certificate */
     const char *label;
 };
 

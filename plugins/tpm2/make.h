@@ -42,11 +42,13 @@ int tpm_fresh_import(struct tpm_token *, const struct tpm_plan *, const TPM2B_PU
                      struct tpm_fresh *ret);
 void tpm_fresh_flush(struct tpm_token *, struct tpm_fresh *);
 
-/* generate.c: attributes; a secret whose HMACs may have any hash, or SHA-256 alone; is the curve one that it has? */
+/* generate.c: attributes; a secret whose HMACs may have any hash, or SHA-256 alone; does it have
+ * that curve, that size? */
 TPMA_OBJECT tpm_make_usage(uint32_t usage);
 void tpm_make_any_hash(TPMT_PUBLIC *);
 void tpm_make_one_hash(TPMT_PUBLIC *);
 int tpm_make_check_curve(struct tpm_token *, TPM2_ECC_CURVE);
+int tpm_make_check_rsa(struct tpm_token *, const TPMT_PUBLIC *);
 
 /* settle.c: gives the key its place and its label, and takes away what it replaces. */
 int tpm_settle(struct tpm_token *, const struct tpm_plan *, const struct tpm_fresh *, struct hx_out *ref);

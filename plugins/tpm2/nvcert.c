@@ -178,6 +178,29 @@ int tpm_nvcert_holds(struct tpm_token *token, TPM2_HANDLE handle, bool *ret)
     return result;
 }
 
+static const struct tpm_label *entry_of(const struct tpm_token *token, const struct tpm_nvcert *cert)
+{
+    return tpm_label_entry(token, cert->handle, &cert->name);
+}
+
+static bool is_gone(const struct tpm_label *entry)
+{
+    return entry && entry->is_gone;
+}
+
+int tpm_nvcert_bears(struct tpm_token *token, TPM2_HANDLE handle, const char *label, bool *ret)
+{
+    const struct tpm_nvcert *cert;
+    int result = cert_at(token, handle, &cert);
+
+    if (!result) {
+        const struct tpm_label *entry = entry_of(token, cert);
+
+        *ret = cert->len && entry && !is_gone(entry) && !strcmp(entry->label, label);
+    }
+    return result;
+}
+
 static const char *reserved_label(TPM2_HANDLE handle)
 {
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
@@ -188,7 +211,7 @@ static const char *reserved_label(TPM2_HANDLE handle)
 
 static int describe(struct tpm_token *token, const struct tpm_nvcert *cert, struct hx_list *list)
 {
-    const struct tpm_label *label = tpm_label_entry(token, cert->handle, &cert->name);
+    const struct tpm_label *label = entry_of(token, cert);
     struct hx_object info = cert->facts;
     char ref[TPM_REF_SIZE];
     unsigned char id[4];
@@ -230,7 +253,7 @@ static int list_nv(struct tpm_token *token, struct hx_list *list)
         if (!may_fit(token, handles[i], list->want))
             continue;
         result = cert_at(token, handles[i], &cert);
-        if (!result && cert->len)
+        if (!result && cert->len && !is_gone(entry_of(token, cert)))
             result = describe(token, cert, list);
         else if (result == HX_E_NOT_FOUND) /* removed meanwhile */
             result = 0;

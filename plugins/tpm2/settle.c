@@ -114,7 +114,8 @@ static int sweep(const struct settling *s)
     int result = 0;
 
     for (size_t i = 0; i < labels->count && count < SWEPT; i++)
-        if (labels->label[i].is_gone && labels->label[i].name.size)
+        if (labels->label[i].is_gone && labels->label[i].name.size &&
+            labels->label[i].handle >> TPM2_HR_SHIFT == TPM2_HT_PERSISTENT)
             handle[count++] = labels->label[i].handle;
     for (size_t i = 0; i < count && !result; i++)
         result = sweep_one(s, handle[i]);

@@ -18,6 +18,14 @@ static int yes_or_no(const struct hx_host *host, const char *name, bool *ret)
     return 0;
 }
 
+/* Where a program happens to stand must not decide which keys it has. */
+static int check_key_files(const struct hx_host *host)
+{
+    const char *path = host->option(host, "key-files");
+
+    return path && path[0] != '/' ? hx_fail(host, HX_E_CONFIG, "key-files '%s' is not an absolute path", path) : 0;
+}
+
 void tpm_token_close(struct tpm_token *token)
 {
     if (token->tpm) {
@@ -38,6 +46,8 @@ static int fill(struct tpm_token *token, const char *serial)
     const struct hx_host *host = token->host;
     int result = yes_or_no(host, "parameter-encryption", &token->encrypts);
 
+    if (!result)
+        result = check_key_files(host);
     if (!result)
         result = tpm_get(host, &token->tpm);
     if (!result && serial && strcmp(serial, token->tpm->tcti))

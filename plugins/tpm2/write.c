@@ -15,6 +15,7 @@
 
 #define LOCK_TRIES 400
 #define LOCK_PAUSE 5000000 /* nanoseconds */
+#define LOCK ".lock"
 #define TEMPORARY ".hsmux-"
 #define TEMPORARY_SIZE (sizeof TEMPORARY + 16)
 
@@ -81,13 +82,16 @@ static void sweep(int dir)
     tpm_directory_free_names(names, (size_t)count);
 }
 
+/* A file that nobody else can open: whoever may read the directory itself could hold a lock on that for ever.  It is
+ * opened for writing, so that a directory that cannot be written is found out before anything is done. */
 static int lock(struct tpm_directory *directory)
 {
+    directory->lock = openat(directory->fd, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (directory->lock < 0)
+        return tpm_directory_error(directory, errno, "write", LOCK);
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (!flock(directory->fd, LOCK_EX | LOCK_NB)) {
-            directory->locked = true;
+        if (!flock(directory->lock, LOCK_EX | LOCK_NB))
             return 0;
-        }
         if (errno != EWOULDBLOCK && errno != EINTR)
             return tpm_directory_error(directory, errno, "lock", NULL);
         nanosleep(&(struct timespec){ .tv_nsec = LOCK_PAUSE }, NULL);

@@ -3,6 +3,7 @@
 #include "crash.h"
 #include "tpm2-place.h"
 
+#include <sys/file.h>
 #include <sys/wait.h>
 
 static int read_file(struct fixture *f, const char *file, bool secret)
@@ -28,7 +29,7 @@ static void what_others_could_have_written_is_refused(void **state)
     put(f, "labels", 0664, "", 0);
     put(f, "pin.sealed", 0640, "x", 1);
     assert_int_equal(tpm_labels_load(&f->host.host, &f->places, &labels), HX_E_CONFIG);
-    assert_true(plugin_host_said(&f->host, "dir/labels' (mode 0664): chmod 644 '"));
+    assert_true(plugin_host_said(&f->host, "dir/labels' (mode 0664): chmod go-w '"));
     assert_int_equal(set(f, 0x81010003, NULL, false, "x"), HX_E_CONFIG);
     assert_int_equal(read_file(f, "pin.sealed", true), HX_E_CONFIG);
     assert_true(plugin_host_said(&f->host, "chmod 600 '"));
@@ -37,7 +38,7 @@ static void what_others_could_have_written_is_refused(void **state)
     assert_int_equal(read_file(f, "fifo", false), HX_E_CONFIG);
     assert_int_equal(chmod(f->dir, 0775), 0);
     assert_int_equal(read_file(f, "pin.sealed", false), HX_E_CONFIG);
-    assert_true(plugin_host_said(&f->host, "chmod 755 '"));
+    assert_true(plugin_host_said(&f->host, "chmod go-w '"));
     assert_int_equal(set(f, 0x81010003, NULL, false, "x"), HX_E_CONFIG);
     assert_int_equal(chmod(f->dir, 0755), 0);
     if (geteuid())
@@ -85,6 +86,21 @@ static void a_file_is_replaced_only_if_that_was_meant(void **state)
     struct tpm_directory second;
     assert_int_equal(tpm_directory_lock(&f->host.host, f->dir, &second), HX_E_BUSY);
     tpm_directory_close(&directory);
+}
+
+/* Any user may open the directory itself. */
+static void who_may_only_read_it_locks_nobody_out(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    int fd;
+    assert_int_equal(set(f, 0x81010003, NULL, false, "x"), 0);
+    assert_true((fd = open(f->dir, O_RDONLY | O_DIRECTORY)) >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(set(f, 0x81010003, NULL, false, "y"), 0);
+    close(fd);
+    assert_int_equal(stat(path_of(f, ".lock"), &st), 0);
+    assert_int_equal(st.st_mode & 077, 0);
 }
 
 /* Three changes to "81010003 a, 81010004 b": a new line, another line, none. */
@@ -179,11 +195,9 @@ static void many_writers_lose_no_label(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(what_others_could_have_written_is_refused),
-        T(a_file_is_replaced_only_if_that_was_meant),
-        T(a_power_cut_leaves_all_old_labels_or_all_new_ones),
-        T(a_bad_disk_is_told_of_and_leaves_the_old_labels),
-        T(many_writers_lose_no_label),
+        T(what_others_could_have_written_is_refused),       T(a_file_is_replaced_only_if_that_was_meant),
+        T(who_may_only_read_it_locks_nobody_out),           T(a_power_cut_leaves_all_old_labels_or_all_new_ones),
+        T(a_bad_disk_is_told_of_and_leaves_the_old_labels), T(many_writers_lose_no_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/x509.h>
+#include <unistd.h>
 
 #define PARTS 8
 
@@ -170,6 +171,68 @@ static void halves_that_do_not_belong_together_are_refused(void **state)
     assert_int_equal(tpm_fixture_left(&f->tpm), 0);
 }
 
+static void what_the_tpm_does_not_take_is_said_before(void **state)
+{
+    struct fixture *f = *state;
+    EVP_PKEY *key = EVP_RSA_gen(1536);
+    struct hx_spec spec = spec_of(HX_RSA, "key");
+    struct parts parts;
+
+    split_rsa(key, &parts);
+    assert_int_equal(import_parts(f, &spec, &parts, NULL), HX_E_UNSUPPORTED);
+    assert_said(f, "RSA keys of 1536 bits");
+    EVP_PKEY_free(key);
+}
+
+/* Is some of the number in what went to the TPM? */
+static bool travelled(const struct fixture *f, const struct hx_buf *number)
+{
+    FILE *file = fopen(path_of(f, "pcap"), "rb");
+    static unsigned char text[1 << 20];
+    size_t len;
+
+    assert_non_null(file);
+    len = fread(text, 1, sizeof text, file);
+    fclose(file);
+    assert_true(len > 0 && len < sizeof text);
+    return memmem(text, len, (const char *)number->data + number->len - 16, 16) != NULL;
+}
+
+static void with_parameter_encryption_nobody_on_the_bus_reads_it(void **state)
+{
+    static unsigned char secret[100] = "a secret of more than a block, which is hashed before it is brought there";
+    struct fixture *f = *state;
+    EVP_PKEY *keys[] = { EVP_RSA_gen(2048), EVP_EC_gen("P-384") };
+    struct hx_spec rsa = spec_of(HX_RSA, NULL), ec = spec_of(HX_P384, NULL), other = spec_of(HX_GENERIC, NULL);
+    struct hx_buf whole = { secret, sizeof secret }, shorter = { secret, 30 };
+    struct parts parts[2];
+    char ref[TPM_REF];
+
+    split_rsa(keys[0], &parts[0]);
+    split_ec(keys[1], &parts[1]);
+    plugin_host_set(&f->host, "tcti", f->tpm.counted);
+    for (int encrypts = 0; encrypts < 2; encrypts++) {
+        plugin_host_set(&f->host, "parameter-encryption", encrypts ? "yes" : "no");
+        close_token(f);
+        tpm_fixture_forget(&f->tpm);
+        open_token(f);
+        assert_int_equal(import_parts(f, &rsa, &parts[0], ref), 0);
+        assert_is(f, ref, keys[0]);
+        assert_int_equal(import_parts(f, &ec, &parts[1], ref), 0);
+        assert_is(f, ref, keys[1]);
+        assert_int_equal(import(f, &other, &shorter, 1, ref), 0);
+        assert_int_equal(travelled(f, &parts[0].part[3]), !encrypts);
+        assert_int_equal(travelled(f, &parts[1].part[0]), !encrypts);
+        assert_int_equal(travelled(f, &shorter), !encrypts);
+        assert_int_equal(import(f, &other, &whole, 1, ref), 0);
+        assert_false(travelled(f, &whole)); /* its hash does */
+    }
+    close_token(f);
+    assert_int_equal(tpm_fixture_left(&f->tpm), 0);
+    EVP_PKEY_free(keys[0]);
+    EVP_PKEY_free(keys[1]);
+}
+
 static const struct {
     uint32_t hash;
     const EVP_MD *(*md)(void);
@@ -225,6 +288,25 @@ static void a_removed_key_is_gone_with_its_label(void **state)
     assert_int_equal(persistent(f), 0);
     assert_int_equal(remove_ref(f, HX_PRIVATE_KEY, ref), HX_E_NOT_FOUND);
     assert_int_equal(generate(f, &spec, ref), 0);
+}
+
+/* Else it would be gone, and said to be there. */
+static void where_its_label_cannot_go_a_key_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct hx_spec spec = spec_of(HX_P256, "device");
+    char ref[TPM_REF];
+    int result;
+
+    if (geteuid())
+        skip();
+    assert_int_equal(generate(f, &spec, ref), 0);
+    tpm_fixture_run(&f->tpm, "chmod 755 .");
+    assert_int_equal(seteuid(12345), 0);
+    result = remove_ref(f, HX_PRIVATE_KEY, ref);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(result, HX_E_ACCESS);
+    assert_int_equal(persistent(f), 1);
 }
 
 /* A key that somebody else has put there is no less the owner's. */
@@ -286,7 +368,7 @@ static void labels_are_read_anew(void **state)
     plugin_objects_init(&found, NULL);
     tpm_fixture_run(&f->tpm, "echo '81000005 - - other' >place/labels");
     assert_int_equal(f->plugin->list(f->token, &found.list), HX_E_CONFIG);
-    assert_said(f, "chmod 644");
+    assert_said(f, "chmod go-w");
     plugin_objects_free(&found);
 }
 
@@ -299,6 +381,9 @@ int main(void)
         T(halves_that_do_not_belong_together_are_refused),
         T(a_secret_makes_the_macs_that_it_did),
         T(a_removed_key_is_gone_with_its_label),
+        T(where_its_label_cannot_go_a_key_stays),
+        T(what_the_tpm_does_not_take_is_said_before),
+        T(with_parameter_encryption_nobody_on_the_bus_reads_it),
         T(storage_keys_and_the_makers_stay),
         T(labels_are_read_anew),
     };

@@ -212,6 +212,10 @@ static void a_key_file_is_made_in_its_directory(void **state)
     plugin_host_set(&f->host, "key-files", NULL);
     spec.place = "device.tss";
     assert_int_equal(generate(f, &spec, NULL), HX_E_CONFIG);
+    close_token(f);
+    plugin_host_set(&f->host, "key-files", "files");
+    assert_int_equal(f->plugin->open(&f->host.host, NULL, &f->token), HX_E_CONFIG);
+    assert_said(f, "not an absolute path");
 }
 
 static void what_bears_the_label_is_replaced_when_that_is_asked(void **state)
