@@ -45,6 +45,19 @@ verifies hsm:hw/key/device
 hsmux sign hsm: --pss <"$WORK/message" >"$WORK/signature"
 openssl dgst -sha256 -sigopt rsa_padding_mode:pss -verify "$WORK/public" -signature "$WORK/signature" "$WORK/message"
 
+step "its certificate is paired with it by the public key, from the TPM, the token's directory, and that of all tokens"
+hsmux cert | diff - "$WORK/device.pem"
+[ "$(ls "$WORK/hw")" = labels ] || fail "not in the TPM: $(ls "$WORK/hw")"
+hsmux remove -y hsm:hw/cert/device
+expect_error "certificate" hsmux cert
+mkdir "$WORK/certs"
+for place in hw certs; do
+    cp "$WORK/device.pem" "$WORK/$place/called-otherwise.pem"
+    hsmux cert | diff - "$WORK/device.pem"
+    rm "$WORK/$place/called-otherwise.pem"
+done
+hsmux cert import "$WORK/device.pem"
+
 step "its reference signs a TLS handshake"
 hsmux ref --out "$WORK/device.ref"
 hsmux cert --out "$WORK/device.chain"
