@@ -139,3 +139,27 @@ configure "$right"
 tpm2_dictionarylockout -Q --clear-lockout
 works 81010003
 counts 0
+
+begin "the last try is not ours to spend, but a key that is made counts none"
+wrong=$(pin_file "$WRONG_PIN")
+for _ in 1 2; do
+    tpm2_sign -Q -c 0x81010003 -p guess -o "$WORK/sig" "$WORK/81010003.ref" 2>/dev/null || true
+done
+counts 2
+configure "$right"
+hsmux key generate late
+hsmux remove -y hsm:tpm/key/late
+counts 2
+expect_error "one more would lock it" "$WORKERS" "$WORK/81010003.ref" 1 1 1
+counts 2
+
+begin "hsmux login: a key that has no PIN says nothing of one, and one key that takes it is enough"
+tpm2_evictcontrol -Q -C o -c 0x81010003 >/dev/null
+tpm_key 0x81000201 ecc256 "" "sign|noda"
+tpm_key 0x81000202 ecc256 "$PIN" "sign|noda"
+tpm_key 0x81000203 ecc256 "$PASSPHRASE" "sign|noda"
+configure
+expect_error "the auth value (PIN) of the keys is another" hsmux login tpm <"$wrong"
+hsmux login tpm <"$right"
+hsmux login tpm <"$(pin_file "$PASSPHRASE")"
+counts 0
