@@ -44,6 +44,7 @@ int tpm_lockout(struct tpm_token *token, struct tpm_lockout *ret)
         }
     }
     Esys_Free(data);
+    state.locked = state.locked && state.most; /* one that has failed its self-test tells no numbers, and lies */
     *ret = state;
     return 0;
 }

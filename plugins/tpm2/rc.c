@@ -36,7 +36,9 @@ static const struct {
     { TPM2_RC_RETRY, HX_E_BUSY, NULL },
     { TPM2_RC_NV_UNAVAILABLE, HX_E_BUSY, "its memory cannot be written just now" },
     { TPM2_RC_HANDLE, HX_E_NOT_FOUND, "there is nothing at this handle" },
-    { TPM2_RC_NV_SPACE, HX_E_FULL, "its persistent memory is full: remove a key or certificate that is not needed" },
+    { TPM2_RC_NV_SPACE, HX_E_FULL,
+      "its persistent memory is full: remove a key or certificate that is not needed, or place the key in a file "
+      "(key-files =, and --place NAME.tss)" },
     { TPM2_RC_NV_DEFINED, HX_E_EXISTS, "that handle or index is taken" },
     { TPM2_RC_NO_RESULT, HX_E_INVALID, "the input fits no key" },
     { TPM2_RC_SCHEME, HX_E_UNSUPPORTED, "the key is made for another scheme, or the TPM has none like it" },

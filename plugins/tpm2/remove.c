@@ -14,7 +14,7 @@ int tpm_remove_check(struct tpm_token *token, TPM2_HANDLE handle, const TPMT_PUB
     if (handle >= TPM_PERSISTENT_PLATFORM)
         why = "is the platform's, and the owner may not remove it";
     else if (handle >> 16 == TPM_HANDLE_EK >> 16)
-        why = "is an endorsement key's: the TPM's identity depends on it";
+        why = "is one of those reserved for endorsement keys, on which the TPM's identity depends";
     else if (handle == TPM_HANDLE_SRK)
         why = "is the storage root key's: all keys below it depend on it";
     else if (public->objectAttributes & TPMA_OBJECT_RESTRICTED)

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #define DEVICE "device:"
 #define USUAL_PATH "/dev/tpmrm0"
 #define USUAL DEVICE USUAL_PATH
+#define SWTPM_PATH "swtpm:path="
 
 #define NO_PERMISSION "no permission on '%s': the user has to be in group 'tss'"
 
@@ -88,12 +91,31 @@ int tpm_tcti_check(const struct hx_host *host, const char *name)
     return hx_fail(host, HX_E_NOT_FOUND, "there is no TPM at '%s'", device);
 }
 
+/* swtpm listens on two sockets, and tpm2-tss says of both no more than "IO failure". */
+static int check_socket(const struct hx_host *host, const char *path)
+{
+    for (int i = 0; i < 2; i++) {
+        char name[sizeof((struct sockaddr_un *)0)->sun_path];
+        int len = snprintf(name, sizeof name, "%s%s", path, i ? ".ctrl" : "");
+
+        if (len < 0 || (size_t)len >= sizeof name || !faccessat(AT_FDCWD, name, W_OK, AT_EACCESS))
+            continue;
+        if (errno == EACCES)
+            return hx_fail(host, HX_E_ACCESS, "no permission on the TPM's socket '%s': user %u may not write to it",
+                           name, (unsigned)geteuid());
+        return hx_fail(host, HX_E_DEVICE, "there is no TPM's socket '%s': %s", name, strerror(errno));
+    }
+    return 0;
+}
+
 int tpm_tcti_open(const struct hx_host *host, const char *name, TSS2_TCTI_CONTEXT **ret)
 {
     const char *device = device_of(name);
     int result = device ? check_device(host, device) : 0;
     TSS2_RC rc;
 
+    if (!strncmp(name, SWTPM_PATH, strlen(SWTPM_PATH)) && !strchr(name, ','))
+        result = check_socket(host, name + strlen(SWTPM_PATH));
     if (result)
         return result;
     if (uses_dbus(name) && dbus_inherited)
@@ -109,7 +131,8 @@ int tpm_tcti_open(const struct hx_host *host, const char *name, TSS2_TCTI_CONTEX
             "given all that it has (27, unless its --max-connections says more)",
             name);
     if (rc)
-        return hx_fail(host, HX_E_DEVICE, "no TPM answers at TCTI '%s': %s", name, Tss2_RC_Decode(rc));
+        return hx_fail(host, HX_E_DEVICE, "no TPM answers at TCTI '%s': %s (TSS2_LOG=all+error says more)", name,
+                       Tss2_RC_Decode(rc));
     dbus_used = dbus_used || uses_dbus(name);
     return 0;
 }
