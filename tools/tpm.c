@@ -14,6 +14,8 @@ static int find_tpm(const struct call *call, hx *context, char **ret)
     AUTO_BYTES struct hx_bytes name = { 0 };
     int result = hx_tpm_name(context, option(call, O_TOKEN), &name);
 
+    if (result == HX_E_NOT_FOUND && !option(call, O_TOKEN))
+        return fail("%s; a TPM is one at /dev/tpmrm0, or at the tcti = of a [token] section", hx_last_error());
     if (result)
         return fail_making(call, result);
     *ret = strdup((const char *)name.data);

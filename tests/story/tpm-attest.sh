@@ -85,6 +85,7 @@ expect_error "either '--json' or '--raw'" hsmux tpm ek --json --raw
 expect_error "either '--json' or '--out'" hsmux tpm srk --json --out "$WORK/out"
 for command in ek srk ek-cert registration-id activate; do
     expect_error "no token can do that; there are: 'soft'" hsmux tpm $command </dev/null
+    expect_error "; a TPM is one at /dev/tpmrm0, or at the tcti = of a [token] section" hsmux tpm $command </dev/null
     expect_error "token 'soft': plugin 'file' cannot activate: it is no TPM" hsmux tpm $command --token soft </dev/null
     expect_error "no [token lost]" hsmux tpm $command --token lost </dev/null
 done
