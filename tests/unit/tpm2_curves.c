@@ -180,10 +180,16 @@ static void a_point_off_the_curve_is_refused(void **state)
     const struct hx_alg alg = { .scheme = HX_ECDH };
     unsigned char point[65] = { 4, 1, 2, 3 };
     struct plugin_bytes out;
+    size_t len;
 
     assert_int_equal(operate(&key, b->plugin->derive, &alg, point, sizeof point, &out), HX_E_INVALID);
     assert_true(plugin_host_said(&b->host, "not one of the key's curve"));
     assert_int_equal(operate(&key, b->plugin->derive, &alg, point, 64, &out), HX_E_INVALID);
+    assert_int_equal(EVP_PKEY_get_octet_string_param(key.public, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &len),
+                     1);
+    point[0] = 6; /* a form that is not the plain one */
+    assert_int_equal(operate(&key, b->plugin->derive, &alg, point, sizeof point, &out), HX_E_INVALID);
+    point[0] = 4;
     memset(point + 1, 0xff, 64);
     assert_int_equal(operate(&key, b->plugin->derive, &alg, point, sizeof point, &out), HX_E_INVALID);
     assert_int_equal(out.len, 0);

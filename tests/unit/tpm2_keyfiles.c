@@ -114,6 +114,7 @@ static void a_reset_tpm_gets_the_key_from_its_file_again(void **state)
 {
     struct bench *b = bench_of(state);
     struct key file = load_ref(b, HX_PRIVATE_KEY, "k:owned.tss"), persistent = load_key(b, HX_PRIVATE_KEY, P256);
+    long before;
 
     for (int i = 0; i < 3; i++) {
         sign_and_verify(&file);
@@ -122,6 +123,9 @@ static void a_reset_tpm_gets_the_key_from_its_file_again(void **state)
     }
     sign_and_verify(&persistent);
     sign_and_verify(&file);
+    before = tpm_fixture_commands(&b->tpm, 0);
+    sign_and_verify(&file);
+    assert_int_equal(tpm_fixture_commands(&b->tpm, 0) - before, 3); /* from its new context, as before the reset */
     assert_int_equal(plugin_host_said(&b->host, "lost"), false);
     unload(&file);
     unload(&persistent);

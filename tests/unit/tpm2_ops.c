@@ -227,6 +227,34 @@ static void a_hash_that_the_tpm_lacks_is_padded_here(void **state)
     unload(&signer);
 }
 
+static bool cancels;
+
+TSS2_RC __real_Esys_SequenceUpdate(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS_TR, const TPM2B_MAX_BUFFER *);
+TSS2_RC __wrap_Esys_SequenceUpdate(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS_TR, const TPM2B_MAX_BUFFER *);
+
+TSS2_RC __wrap_Esys_SequenceUpdate(ESYS_CONTEXT *esys, ESYS_TR sequence, ESYS_TR session, ESYS_TR second, ESYS_TR third,
+                                   const TPM2B_MAX_BUFFER *part)
+{
+    return cancels ? TPM2_RC_CANCELED : __real_Esys_SequenceUpdate(esys, sequence, session, second, third, part);
+}
+
+static void a_mac_that_is_cut_short_leaves_no_sequence_behind(void **state)
+{
+    struct bench *b = bench_of(state);
+    const struct hx_alg alg = { .scheme = HX_HMAC, .hash = HX_SHA256 };
+    struct key key = load_key(b, HX_SECRET_KEY, KEY(MAC256));
+    unsigned char in[5000] = { 0 };
+    struct plugin_bytes tag;
+
+    cancels = true;
+    assert_int_equal(operate(&key, b->plugin->sign, &alg, in, sizeof in, &tag), HX_E_BUSY);
+    cancels = false;
+    assert_int_equal(tpm_fixture_left(&b->tpm), 0);
+    must(b, operate(&key, b->plugin->sign, &alg, in, sizeof in, &tag));
+    plugin_bytes_free(&tag);
+    unload(&key);
+}
+
 static void keys_made_for_one_scheme_keep_to_it(void **state)
 {
     struct bench *b = bench_of(state);
@@ -267,6 +295,7 @@ int main(void)
         cmocka_unit_test(the_raw_operation_is_the_inverse_of_the_public_one),
         cmocka_unit_test(oaep_is_undone_in_the_tpm_where_nobody_else_can),
         cmocka_unit_test(a_hash_that_the_tpm_lacks_is_padded_here),
+        cmocka_unit_test(a_mac_that_is_cut_short_leaves_no_sequence_behind),
         cmocka_unit_test(keys_made_for_one_scheme_keep_to_it),
     };
 
