@@ -271,12 +271,37 @@ static void many_makers_get_in_nobodys_way(void **state)
     }
 }
 
+/* Who still has its ref must not sign with it: what took its place has its label. */
+static void what_a_replacement_has_left_is_not_loaded(void **state)
+{
+    static const struct tpm_fixture_key key = { .handle = 0x81000005,
+                                                .type = TPM2_ALG_ECC,
+                                                .size = TPM2_ECC_NIST_P256 };
+    struct fixture *f = *state;
+    struct plugin_objects info;
+    void *object;
+
+    tpm_fixture_make(&f->tpm, &key, 1);
+    tpm_fixture_run(&f->tpm, "mkdir -p place; tpm2_readpublic -Q -c 0x81000005 -n name; "
+                             "echo \"81000005 $(od -An -v -tx1 name | tr -d ' \\n') gone mine\" >place/labels");
+    open_token(f);
+    plugin_objects_init(&info, NULL);
+    assert_int_equal(f->plugin->load(f->token, HX_PRIVATE_KEY, "h:81000005", 10, &info.list, &object), HX_E_NOT_FOUND);
+    assert_said(f, "was replaced");
+    assert_int_equal(listed(f, HX_PRIVATE_KEY, NULL, NULL), 0);
+    plugin_objects_free(&info);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_new_key_is_there_with_its_label_or_the_next_attempt_makes_it), T(a_replaced_key_is_the_old_or_the_new),
-        T(a_key_that_is_replaced_at_its_handle_is_the_old_or_the_new),     T(a_key_file_is_the_old_or_the_new),
-        T(a_key_that_is_removed_is_there_or_gone_with_its_label),          T(many_makers_get_in_nobodys_way),
+        T(a_new_key_is_there_with_its_label_or_the_next_attempt_makes_it),
+        T(a_replaced_key_is_the_old_or_the_new),
+        T(a_key_that_is_replaced_at_its_handle_is_the_old_or_the_new),
+        T(a_key_file_is_the_old_or_the_new),
+        T(a_key_that_is_removed_is_there_or_gone_with_its_label),
+        T(many_makers_get_in_nobodys_way),
+        T(what_a_replacement_has_left_is_not_loaded),
         T(a_bad_disk_is_an_error_and_leaves_no_key_without_a_label),
     };
 
