@@ -164,5 +164,5 @@ int main(void)
     };
 
     setenv("TSS2_LOG", "all+none", 1); /* what is refused here is meant to be */
-    return tpm_fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
+    return tpm_fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

@@ -306,5 +306,5 @@ int main(void)
     };
 
     setenv("TSS2_LOG", "all+none", 1); /* that all slots are taken is no wonder here */
-    return tpm_fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
+    return tpm_fixture_can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }

@@ -47,12 +47,20 @@ static void disconnect_tpm(struct fixture *f)
     Tss2_TctiLdr_Finalize(&f->tcti);
 }
 
+static bool can_run(void)
+{
+    if (!tpm_fixture_can_run())
+        return false;
+    if (!system("test -e \"$(openssl version -m | cut -d '\"' -f 2)/tpm2.so\""))
+        return true;
+    printf("skipped: tpm2-openssl is not installed\n");
+    return false;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     *state = f;
-    if (!tpm_fixture_can_run() || system("test -e \"$(openssl version -m | cut -d '\"' -f 2)/tpm2.so\""))
-        return 0;
     tpm_fixture_start(&f->tpm);
     plugin_host_init(&f->host);
     return 0;
@@ -129,8 +137,6 @@ static void what_tpm2_openssl_makes_is_loaded(void **state)
         { "-algorithm EC -pkeyopt group:P-256 -pkeyopt user-auth:" AUTH, false },
     };
     struct fixture *f = *state;
-    if (!f->tpm.pid)
-        skip();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         tpm_fixture_run(&f->tpm, FOR_OPENSSL " genpkey -provider tpm2 %s -out theirs.tss", f->tpm.tcti,
                         rows[i].options);
@@ -169,8 +175,6 @@ static void tpm2_openssl_loads_what_we_print(void **state)
 {
     static const char *const auths[] = { "", AUTH };
     struct fixture *f = *state;
-    if (!f->tpm.pid)
-        skip();
     for (size_t i = 0; i < 2; i++) {
         struct tpm_keyfile key = make_key(f, auths[i]);
         write_keyfile(f, "ours.tss", &key);
@@ -192,5 +196,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_tpm2_openssl_makes_is_loaded, setup, teardown),
         cmocka_unit_test_setup_teardown(tpm2_openssl_loads_what_we_print, setup, teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return can_run() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
 }
