@@ -218,8 +218,11 @@ static int verify_first(const struct operation *asked, enum padder padder, unsig
 
     if (!key->spki.len || alg->scheme == HX_RSA_RAW || alg->scheme == HX_HMAC || (known && !kinds_stale(&key->kinds)))
         return HX_OK;
+    if ((result = token_hold(asked->token)))
+        return result;
     result =
         encode_verify_salt(key->spki.data, key->spki.len, alg, asked->in, asked->in_len, sig->data, sig->len, ret_salt);
+    token_let_go(asked->token);
     if (result && known)
         hx_error_in(result, "another key may have taken the place of ours");
     if (result)

@@ -134,6 +134,18 @@ struct attempt {
     int64_t busy_since, pause;
 };
 
+int token_hold(struct token *token)
+{
+    if (pthread_rwlock_rdlock(&token->lock)) /* this thread is in exit() and keeps the others out */
+        return hx_error(HX_E_LOST, "the process ends");
+    return HX_OK;
+}
+
+void token_let_go(struct token *token)
+{
+    pthread_rwlock_unlock(&token->lock);
+}
+
 /* Runs the step if the token is open or can be opened. */
 static int run(struct token *token, token_step *step, void *arg, struct attempt *attempt)
 {
@@ -141,11 +153,11 @@ static int run(struct token *token, token_step *step, void *arg, struct attempt 
 
     attempt->generation = 0;
     for (;;) {
-        if (pthread_rwlock_rdlock(&token->lock)) /* this thread is in exit() and keeps the others out */
-            return hx_error(HX_E_LOST, "the process ends");
+        if ((result = token_hold(token)))
+            return result;
         if (token->handle)
             break;
-        pthread_rwlock_unlock(&token->lock);
+        token_let_go(token);
         if ((result = ensure_open(token, 0)))
             return result;
     }

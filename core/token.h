@@ -75,6 +75,11 @@ typedef int token_step(struct token *, void *arg);
 enum token_call_flags { TOKEN_ONCE = 1, TOKEN_LOGIN = 2 };
 int token_call(struct hx *, struct token *, token_step *step, void *arg, unsigned flags);
 
+/* Between these, as within a step, the process neither forks nor ends: for libcrypto at work on what a step brought.
+ * HX_E_LOST: it ends already. */
+int token_hold(struct token *);
+void token_let_go(struct token *);
+
 /* What the token tells of itself now; inside a step.  Zero where the plugin cannot tell. */
 int token_describe(struct token *, struct token_list *ret);
 
