@@ -162,4 +162,4 @@ configure
 expect_error "the auth value (PIN) of the keys is another" hsmux login tpm <"$wrong"
 hsmux login tpm <"$right"
 hsmux login tpm <"$(pin_file "$PASSPHRASE")"
-counts 0
+counts 1 # by the wrong one: one key at most that counts is asked, on a person's word
